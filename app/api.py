@@ -1,0 +1,200 @@
+"""The API function's handler: HTTP API events (payload format 2.0) in, HTTP answers out."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
+
+from app import health, logs, products
+from app.breaker import CircuitBreaker
+from app.database import Database, SecretReader, connection_parameters, ping
+from app.domain import Cursor, DatabaseUnavailableError, ListQuery, ProductKey
+from app.environment import ApiEnvironment
+from app.problems import MethodNotAllowedError, RouteNotFoundError, problem_of
+from app.routes import ROUTES, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import psycopg
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A successful operation's outcome: a status and a JSON document."""
+
+    status: HTTPStatus
+    body: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """The API's operations over what they need; one lives as long as its function's process.
+
+    Attributes:
+        environment: What the function was told.
+        database: The way to the products.
+        breaker: Guards every use of the database.
+        clock: Monotonic seconds.
+    """
+
+    environment: ApiEnvironment
+    database: Database
+    breaker: CircuitBreaker
+    clock: Callable[[], float]
+
+    @classmethod
+    def start(cls, variables: Mapping[str, str]) -> Application:
+        """Put an application together; connects to nothing yet.
+
+        Args:
+            variables: The process environment.
+
+        Raises:
+            EnvironmentVariableError: A variable is missing or wrong.
+        """
+        environment = ApiEnvironment.read(variables)
+        parameters = connection_parameters(
+            host=environment.database_host,
+            port=environment.database_port,
+            name=environment.database_name,
+            ca=environment.database_ca,
+            application=f"product-api-{environment.environment}",
+        )
+        return cls(
+            environment=environment,
+            database=Database(parameters=parameters, secret=environment.database_secret, secrets=_secrets_manager),
+            breaker=CircuitBreaker(failures=DatabaseUnavailableError, clock=time.monotonic),
+            clock=time.monotonic,
+        )
+
+    def respond(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one request; whatever goes wrong becomes a problem document.
+
+        Args:
+            event: The request in payload format 2.0.
+        """
+        started = self.clock()
+        request = event.get("requestContext") or {}
+        method = str((request.get("http") or {}).get("method", "")).upper()
+        request_id = str(request.get("requestId", ""))
+        route = None
+        try:
+            route, parameters = _route(method, _path(event))
+            operation: Callable[[dict[str, str], dict[str, str]], Answer] = getattr(self, route.handler)
+            answer = operation(parameters, dict(event.get("queryStringParameters") or {}))
+            response: dict[str, Any] = {
+                "statusCode": answer.status.value,
+                "headers": {"content-type": "application/json", "cache-control": "no-store"},
+                "body": answer.body,
+                "isBase64Encoded": False,
+            }
+        except Exception as error:
+            problem = problem_of(error)
+            # The cause is for us: the client's answer does not carry it.
+            if problem.status is HTTPStatus.INTERNAL_SERVER_ERROR:
+                logger.exception("unhandled exception")
+            elif problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
+                logger.error("the database is not available", extra={"cause": str(error)})  # noqa: TRY400 - known, no trace
+            response = problem.response(request_id)
+        response["headers"]["x-request-id"] = request_id
+        extra = {
+            "method": method,
+            "route": route.key if route else None,  # not the path: what a client makes up is no dimension to count by
+            "status": response["statusCode"],
+            "duration_ms": round((self.clock() - started) * 1000, 2),
+        }
+        logger.info("request", extra=extra)
+        return response
+
+    def health(self, parameters: dict[str, str], query: dict[str, str]) -> Answer:  # noqa: ARG002 - the operations' shape
+        """Whether the API can serve requests; 503 where it cannot."""
+        found = health.check(
+            ping=lambda: self.database.read(ping),
+            breaker=self.breaker,
+            clock=self.clock,
+            version=self.environment.aws_lambda_function_version,
+            environment=self.environment.environment,
+        )
+        status = HTTPStatus.OK if found.healthy else HTTPStatus.SERVICE_UNAVAILABLE
+        return Answer(status=status, body=json.dumps(found.document))
+
+    def list_products(self, parameters: dict[str, str], query: dict[str, str]) -> Answer:  # noqa: ARG002 - as above
+        """A page of products."""
+        asked = ListQuery.model_validate(query)
+        after = None if asked.cursor is None else Cursor.decode(asked.cursor)
+        page = self._read(lambda connection: products.page(connection, limit=asked.limit, after=after))
+        return Answer(status=HTTPStatus.OK, body=page.model_dump_json())
+
+    def get_product(self, parameters: dict[str, str], query: dict[str, str]) -> Answer:  # noqa: ARG002 - as above
+        """One product."""
+        key = ProductKey.model_validate(parameters)
+        return Answer(status=HTTPStatus.OK, body=self._read(lambda c: products.one(c, key.id)).model_dump_json())
+
+    def _read(self, query: Callable[[psycopg.Connection], T]) -> T:
+        return self.breaker.call(lambda: self.database.read(query))
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Lambda's entry point.
+
+    Args:
+        event: The request in payload format 2.0.
+        context: Lambda's context object.
+    """
+    request = str((event.get("requestContext") or {}).get("requestId", ""))
+    logs.REQUEST.set({"requestId": str(getattr(context, "aws_request_id", "")), "gatewayRequestId": request})
+    try:
+        application = _application()
+    except Exception as error:
+        # Only the environment can be wrong here. The caller gets no reason, the log has it with the variable's name.
+        logs.configure("INFO")
+        logger.exception("the function cannot start")
+        return problem_of(error).response(request)
+    return application.respond(event)
+
+
+@functools.cache
+def _application() -> Application:
+    application = Application.start(os.environ)
+    logs.configure(application.environment.log_level)
+    return application
+
+
+def _secrets_manager() -> SecretReader:
+    import boto3  # slow, and not needed by whoever tests the routes
+    from botocore.config import Config
+
+    # The standard retries, but within the gateway's patience.
+    config = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "max_attempts": 2})
+    client: SecretReader = boto3.client("secretsmanager", config=config)
+    return client
+
+
+def _path(event: Mapping[str, Any]) -> str:
+    path = unquote(str(event.get("rawPath", "")))
+    stage = f"/{(event.get('requestContext') or {}).get('stage', '$default')}"
+    if path == stage or path.startswith(f"{stage}/"):  # a stage other than $default is part of the path
+        path = path[len(stage) :]
+    return path or "/"
+
+
+def _route(method: str, path: str) -> tuple[Route, dict[str, str]]:
+    matches = [(route, found) for route in ROUTES if (found := route.match(path)) is not None]
+    for route, parameters in matches:
+        if route.method == method:
+            return route, parameters
+    if matches:
+        raise MethodNotAllowedError(tuple(route.method for route, _ in matches))
+    raise RouteNotFoundError

@@ -1,0 +1,1 @@
+"""The database's revisions, their offline rendering, and the function that applies them."""

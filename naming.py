@@ -1,0 +1,49 @@
+"""Physical names and ARNs, computed from project, stack, region and account; pure.
+
+Whatever a permission mentions must be known before it exists: a policy document with one unknown ARN is unknown as a
+whole to the policy packs. So nothing here asks AWS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """The names of one stack in one account and region."""
+
+    project: str
+    stack: str
+    region: str
+    account: str
+    partition: str = "aws"
+
+    def name(self, thing: str) -> str:
+        """Return the physical name of `thing`, such as `product-api-dev-migrator`."""
+        return f"{self.project}-{self.stack}-{thing}"
+
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of `resource` of a regional `service`."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    @property
+    def account_root(self) -> str:
+        """The ARN that stands for the whole account in a resource policy."""
+        return f"arn:{self.partition}:iam::{self.account}:root"
+
+    def function(self, thing: str) -> str:
+        """Return the ARN of a function."""
+        return self.arn("lambda", f"function:{self.name(thing)}")
+
+    def database(self, thing: str) -> str:
+        """Return the ARN of a database instance."""
+        return self.arn("rds", f"db:{self.name(thing)}")
+
+    def log_group(self, thing: str) -> str:
+        """Return the name of a function's log group."""
+        return f"/aws/lambda/{self.name(thing)}"
+
+    def secret(self, thing: str) -> str:
+        """Return an ARN pattern that matches exactly one secret: Secrets Manager appends six characters of its own."""
+        return self.arn("secretsmanager", f"secret:{self.name(thing)}-??????")

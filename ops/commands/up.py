@@ -1,0 +1,240 @@
+"""`ops up STACK`: the whole deployment of a stack, on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ops.console import CommandError, Step, data, emit, leave, say, step, style
+from ops.exit_codes import Exit
+
+if TYPE_CHECKING:
+    from ops.engine import Observed
+    from ops.rehearsal import Rehearsal
+    from sandbox.session import Started
+
+SEEDED = ("local", "dev")
+CHECKED = (("POST", "/health"), ("GET", "/api/products"))
+SLOW_MS = 500  # the gate of a deployment, requirement 56
+
+
+@click.command("up")
+@click.argument("stack", default="local")
+@click.option(
+    "--aws-endpoint", metavar="URL", help="Use an AWS emulator that already runs, instead of the sandbox's own."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what stands as JSON.")
+def command(stack: str, aws_endpoint: str | None, *, as_json: bool) -> None:
+    """Rehearse STACK (default: local) on this machine; asks nothing and never touches AWS.
+
+    Builds the artifact, starts the sandbox, previews with the policy pack, updates, seeds (local and dev), checks.
+
+    \b
+    Examples:
+      ops up local
+      ops up prod --json | jq .resources
+      ops up dev --aws-endpoint http://127.0.0.1:4566
+    """
+    from ops.rehearsal import Rehearsal, read_settings
+
+    read_settings(stack)  # a wrong name is told before anything begins
+    started = time.monotonic()
+    seconds: dict[str, float] = {}
+    with step("engine", seconds) as running:
+        rehearsal = Rehearsal.of(stack, endpoint=aws_endpoint, say=running.progress)
+        running.detail = f"{rehearsal.sandbox.engine}"
+    banner = f"target: sandbox, stack {stack}, account {rehearsal.sandbox.account} (played), {rehearsal.sandbox.region}"
+    say(style(banner, bold=True))
+    with dataclasses.replace(rehearsal.sandbox, say=say).lock():
+        report = _up(rehearsal, seconds)
+    report["seconds"] = {**seconds, "total": round(time.monotonic() - started, 3)}
+    emit("product-api/up/1", report) if as_json else _print(report)
+    say(style(banner, bold=True))
+    if not all(check["ok"] for check in report["checks"]):
+        leave(Exit.UNHEALTHY)
+
+
+def _up(rehearsal: Rehearsal, seconds: dict[str, float]) -> dict[str, Any]:
+    from ops.commands.artifact import build_for
+
+    stack = rehearsal.stack
+    with step("artifact", seconds) as running:
+        build_for(stack, running)
+    with step("sandbox", seconds) as running:
+        started = _start(rehearsal, running)
+    from ops import engine  # the SDK, half a second, while nothing waits for it
+
+    handle = engine.stack(rehearsal)
+    with step("preview", seconds) as running:
+        seen, on_event = engine.observe(running.progress)
+        # An account that was brought back may have other addresses than Pulumi remembers.
+        _run(handle.preview, seen, on_event, rehearsal, refresh=started.restored)
+        preview = seen
+        running.detail = f"{seen.changed} to change; {_verdict(seen)}"
+    with step("update", seconds) as running:
+        if preview.changed or started.restored:
+            seen, on_event = engine.observe(running.progress)
+            try:
+                _run(handle.up, seen, on_event, rehearsal, refresh=started.restored)
+            finally:
+                rehearsal.sandbox.save()
+            running.detail = seen.describe()
+        else:
+            running.detail = "nothing to change: what stands is what is declared"
+    outputs = {key: output.value for key, output in handle.outputs().items()}
+    migrations = _invoke(outputs, rehearsal, {"action": "status"})
+    seeded: int | None = None
+    if stack in SEEDED:
+        with step("seed", seconds) as running:
+            seeded = int(_invoke(outputs, rehearsal, {"action": "seed"})["inserted"])
+            running.detail = f"{seeded} products inserted" if seeded else "the sample products are there already"
+    with step("check", seconds) as running:
+        checks = [
+            _check(outputs["apiUrl"], method, path) for method, path in (("POST", "/health"), ("GET", "/api/products"))
+        ]
+        running.detail = ", ".join(f"{c['method']} {c['path']} {c['status']} ({c['ms']} ms)" for c in checks)
+    rehearsal.sandbox.save()
+    return {
+        "stack": stack,
+        "target": "sandbox",
+        "url": outputs["apiUrl"],
+        "changes": dict(seen.changes),
+        "changed": bool(preview.changed),
+        "rebuilt": started.rebuilt,
+        "resources": _resources(rehearsal),
+        "policies": {"packs": preview.packs, "findings": preview.findings},
+        "migrations": {"head": migrations["head"], "applied": _applied(migrations), "planned": outputs["head"]},
+        "seeded": seeded,
+        "code": outputs["codeSha256"],
+        "version": outputs["apiVersion"],
+        "checks": checks,
+    }
+
+
+def _start(rehearsal: Rehearsal, running: Step) -> Started:
+    from sandbox.session import Started
+
+    sandbox = dataclasses.replace(rehearsal.sandbox, say=running.progress)
+    started = sandbox.start()
+    removed = rehearsal.release_stale_locks()
+    if removed:
+        say(f"  removed {removed} lock of an engine that is gone")
+    pending = rehearsal.pending_operations()
+    if pending and rehearsal.sandbox.endpoint is None:
+        say(
+            f"  the last update was cut off while {len(pending)} resources were being changed: "
+            "the account is rebuilt, the database keeps its data"
+        )
+        sandbox.forget()
+        sandbox.start()
+        started = Started(rebuilt=True)
+    running.detail = rehearsal.sandbox.environment(os.environ)["AWS_ENDPOINT_URL"]
+    return started
+
+
+def _run(operation: Any, seen: Observed, on_event: Any, rehearsal: Rehearsal, *, refresh: bool) -> None:
+    """Run a preview or an update, and turn its failure into the command's."""
+    from pulumi import automation
+
+    from ops import engine
+
+    try:
+        operation(
+            on_event=on_event,
+            config_file=str(rehearsal.config_file),
+            refresh=refresh,
+            suppress_progress=True,
+            color="never",
+        )
+    except automation.CommandError as error:
+        raise engine.failed(error, seen) from error
+
+
+def _verdict(seen: Observed) -> str:
+    if not seen.packs:
+        return "no policy pack"
+    packs = ", ".join(f"{name}" for name in seen.packs)
+    return f"{packs}: {len(seen.findings) or 'no'} findings"
+
+
+def _invoke(outputs: dict[str, Any], rehearsal: Rehearsal, event: dict[str, Any]) -> dict[str, Any]:
+    """Invoke the migrator outside of an update."""
+    import boto3
+
+    answer = boto3.client("lambda").invoke(FunctionName=outputs["migratorFunction"], Payload=json.dumps(event).encode())
+    payload = json.loads(answer["Payload"].read() or b"null")
+    if answer.get("FunctionError"):
+        reason = payload.get("errorMessage", payload) if isinstance(payload, dict) else payload
+        raise CommandError(f"the migrator of stack {rehearsal.stack} failed at {event['action']}: {reason}")
+    return dict(payload)
+
+
+def _applied(status: dict[str, Any]) -> list[str]:
+    """The revisions up to the database's head, of those that the zip knows."""
+    known: list[str] = status["known"]
+    return known[: known.index(status["head"]) + 1] if status["head"] in known else known
+
+
+def _check(url: str, method: str, path: str) -> dict[str, Any]:
+    """Ask the API over HTTP, as its users do."""
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(f"{url}{path}", method=method)  # noqa: S310 the gateway's own address
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    result: dict[str, Any] = {"method": method, "path": path}
+    for _ in range(2):  # the first request may find a cold function; users are served by warm ones
+        started = time.monotonic()
+        try:
+            with opener.open(request, timeout=30) as response:
+                result["status"], body = response.status, response.read()
+        except urllib.error.HTTPError as error:
+            result["status"], body = error.code, error.read()
+        except OSError as error:
+            result["status"], body = 0, str(error).encode()
+        result["ms"] = round((time.monotonic() - started) * 1000)
+        if result["status"] != 200 or result["ms"] < SLOW_MS:
+            break
+    result["ok"] = result["status"] == 200
+    if not result["ok"]:
+        result["body"] = body.decode(errors="replace")[:500]
+    return result
+
+
+def _resources(rehearsal: Rehearsal) -> dict[str, int]:
+    """Count what stands, by type."""
+    try:
+        state = json.loads(rehearsal.state_file.read_text())["checkpoint"]["latest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    counts: dict[str, int] = {}
+    for resource in state.get("resources") or []:
+        if not resource["type"].startswith("pulumi:"):
+            counts[resource["type"]] = counts.get(resource["type"], 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def _print(report: dict[str, Any]) -> None:
+    total = sum(report["resources"].values())
+    data(f"Stack:      {report['stack']}, {'updated' if report['changed'] else 'unchanged: nothing was to be done'}")
+    data(f"Resources:  {total}")
+    for kind, count in report["resources"].items():
+        data(f"  {count:>3}  {kind}")
+    packs = ", ".join(f"{name} {version}".strip() for name, version in report["policies"]["packs"].items()) or "none"
+    data(f"Policies:   {packs}; {len(report['policies']['findings'])} findings")
+    for finding in report["policies"]["findings"]:
+        data(f"  {finding['level']:<9} {finding['policy']}: {finding['resource'].split('::')[-1]}")
+    applied = ", ".join(report["migrations"]["applied"])
+    data(f"Migrations: at {report['migrations']['head']} ({applied})")
+    data(f"Release:    code {report['code'][:12]}, version {report['version']}")
+    for check in report["checks"]:
+        data(f"Check:      {check['method']} {check['path']} {check['status']} in {check['ms']} ms")
+        if "body" in check:
+            data(f"  {check['body']}")
+    data("Seconds:    " + ", ".join(f"{name} {value:.1f}" for name, value in report["seconds"].items()))
+    data(f"API: {report['url']}")

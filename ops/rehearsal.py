@@ -1,0 +1,182 @@
+"""A stack in the sandbox: its account, its settings as the rehearsal uses them, the engine that runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ops.console import CommandError, say
+from ops.exit_codes import Exit
+from sandbox import session
+from sandbox.engine import bootstrap
+from sandbox.session import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ROOT = Path(__file__).parents[1]
+PROJECT = "product-api"
+POLICIES = ROOT / "policies"
+
+
+def stacks() -> list[str]:
+    """The stacks that have settings in this checkout."""
+    return sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in ROOT.glob("Pulumi.*.yaml"))
+
+
+def read_settings(stack: str) -> dict[str, Any]:
+    """Read a stack's own settings, as far as a command must know them before the engine runs.
+
+    Raises:
+        CommandError: there is no such stack, or it names no account or region.
+    """
+    path = ROOT / f"Pulumi.{stack}.yaml"
+    if not re.fullmatch(r"[\w.-]+", stack):
+        raise CommandError(f"{stack!r} is no stack's name: give one of {', '.join(stacks())}", Exit.USAGE)
+    try:
+        settings: dict[str, Any] = yaml.safe_load(path.read_text())["config"]
+    except FileNotFoundError as error:
+        raise CommandError(
+            f"there is no stack {stack!r}: give one of {', '.join(stacks())}, or write {path.name}", Exit.USAGE
+        ) from error
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise CommandError(f"{path.name} is not readable as a stack's settings: {error}", Exit.USAGE) from error
+    for key in (f"{PROJECT}:account", "aws:region"):
+        if not settings.get(key):
+            raise CommandError(f"{path.name} has no {key}: add it under config", Exit.USAGE)
+    return settings
+
+
+def project_setting(stack: str, key: str) -> str:
+    """A setting of this project as text: the stack's own value, else the default of Pulumi.yaml."""
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    return str(read_settings(stack).get(f"{PROJECT}:{key}", declared[key].get("default")))
+
+
+def selected_stack(env: Mapping[str, str]) -> str | None:
+    """The stack that `ops pulumi -- stack select` chose in the sandbox, or None."""
+    directory = session.directory(env)
+    # The engine names the file after the project and the path of its Pulumi.yaml.
+    project = hashlib.sha1(str(directory / "config" / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()
+    try:
+        workspace = json.loads(
+            (directory / "pulumi" / "workspaces" / f"{PROJECT}-{project}-workspace.json").read_text()
+        )
+    except (OSError, ValueError):
+        return None
+    return str(workspace.get("stack") or "").split("/")[-1] or None
+
+
+def engine(say: Callable[[str], None] = say) -> bootstrap.Engine:
+    """Return the engine, obtaining it when it is not there.
+
+    Raises:
+        CommandError: it cannot be had.
+    """
+    try:
+        return bootstrap.obtain(dict(os.environ), say)
+    except bootstrap.EngineUnavailableError as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(
+            f"the engine cannot be put into {bootstrap.cache_directory(dict(os.environ))} ({error.strerror}): "
+            "free some room, or set PRODUCT_API_CACHE to another directory"
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """One stack of this project in the sandbox."""
+
+    stack: str
+    settings: dict[str, Any]
+    sandbox: Sandbox = field(repr=False)
+
+    @classmethod
+    def of(cls, stack: str, *, endpoint: str | None = None, say: Callable[[str], None] = say) -> Rehearsal:
+        """Read a stack's settings and find the engine; starts nothing.
+
+        Raises:
+            CommandError: there is no such stack, or no engine.
+        """
+        settings = read_settings(stack)
+        sandbox = Sandbox(
+            directory=session.directory(os.environ),
+            account=str(settings[f"{PROJECT}:account"]),
+            region=str(settings["aws:region"]),
+            engine=engine(say).path,
+            endpoint=endpoint,
+            say=say,
+        )
+        return cls(stack=stack, settings=settings, sandbox=sandbox)
+
+    @property
+    def config_file(self) -> Path:
+        """The stack's settings as the rehearsal uses them: a copy, for the secrets provider writes into it."""
+        return self.sandbox.directory / "config" / f"Pulumi.{self.stack}.yaml"
+
+    @property
+    def state_file(self) -> Path:
+        """What Pulumi knows of the stack, in the sandbox's own backend."""
+        return self.sandbox.state / ".pulumi" / "stacks" / PROJECT / f"{self.stack}.json"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the stack has been made in the sandbox."""
+        return self.state_file.exists()
+
+    def environment(self) -> dict[str, str]:
+        """The environment of an engine that runs this project here, with the policy pack in force."""
+        return {**self.sandbox.environment(os.environ), "PULUMI_OPTION_POLICY_PACK": str(POLICIES)}
+
+    def write_config(self) -> None:
+        """Write the rehearsal's copy of the settings; what the secrets provider wrote into it stays."""
+        copy = self.config_file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        (copy.parent / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
+        try:
+            kept = yaml.safe_load(copy.read_text()) or {}
+        except (OSError, yaml.YAMLError):
+            kept = {}
+        # The certificate authority of the emulated database: a path is ordinary configuration.
+        config = (
+            self.settings if self.sandbox.endpoint else {**self.settings, f"{PROJECT}:databaseCa": str(self.sandbox.ca)}
+        )
+        document = {**{key: value for key, value in kept.items() if key != "config"}, "config": config}
+        text = yaml.safe_dump(document, sort_keys=False)
+        if not copy.exists() or copy.read_text() != text:
+            copy.write_text(text)
+
+    def pending_operations(self) -> list[str]:
+        """The resources that an update which was cut off left in between, by URN."""
+        try:
+            state = json.loads(self.state_file.read_text())
+        except (OSError, ValueError):
+            return []
+        latest = (state.get("checkpoint") or {}).get("latest") or {}
+        return [operation["resource"]["urn"] for operation in latest.get("pending_operations") or []]
+
+    def release_stale_locks(self) -> int:
+        """Remove the locks of engines that are gone; return how many.
+
+        Raises:
+            CommandError: an engine that is alive holds the stack.
+        """
+        removed = 0
+        for lock in self.sandbox.state.glob(f".pulumi/locks/**/{PROJECT}/{self.stack}/*.json"):
+            try:
+                pid = int(json.loads(lock.read_text())["pid"])
+            except (OSError, ValueError, KeyError, TypeError):
+                pid = 0
+            if session.is_engine(pid):
+                raise CommandError(f"stack {self.stack} is being updated by process {pid}: wait for it, or end it")
+            lock.unlink(missing_ok=True)
+            removed += 1
+        return removed

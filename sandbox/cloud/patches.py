@@ -1,0 +1,244 @@
+"""Everything that is changed inside the emulator, and nothing else is.
+
+What can be mended around a service's handler is mended there (`rds`, `functions`, `services`). What stands here had
+no such place. Each change names what it replaces and fails on start when that is not there in the shape it had in the
+pinned version.
+"""
+
+# ruff: noqa: SLF001 — this is where the emulator's inside is touched
+
+from __future__ import annotations
+
+import functools
+import inspect
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from sandbox.cloud import access, functions, workers
+from sandbox.cloud.scope import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.cloud.layers import Layers
+    from sandbox.cloud.scope import Answer, Wrapper
+
+PINNED: Final = "1.5.33"
+
+
+class EmulatorChangedError(RuntimeError):
+    """The emulator is not the one that this package was written around."""
+
+
+def check_version() -> None:
+    """Refuse another version before anything of it runs.
+
+    Raises:
+        EmulatorChangedError: naming both versions.
+    """
+    found = version("ministack")
+    if found != PINNED:
+        msg = f"ministack {found} is installed, the sandbox is written around {PINNED}: reinstall (make setup)"
+        raise EmulatorChangedError(msg)
+
+
+def expect(owner: Any, name: str, *parameters: str) -> Any:
+    """Return an attribute that is about to be replaced or used, if it is what was expected.
+
+    Args:
+        owner: a module or class of the emulator.
+        name: the attribute.
+        parameters: the first parameters of a function, in order.
+
+    Raises:
+        EmulatorChangedError: naming what is not as it was.
+    """
+    found = getattr(owner, name, None)
+    where = f"{getattr(owner, '__name__', owner)}.{name}"
+    if found is None:
+        msg = f"the emulator has no {where}"
+        raise EmulatorChangedError(msg)
+    if parameters and tuple(inspect.signature(found).parameters)[: len(parameters)] != parameters:
+        msg = f"the emulator's {where} takes {tuple(inspect.signature(found).parameters)}, not {parameters}"
+        raise EmulatorChangedError(msg)
+    return found
+
+
+def wrap_service(name: str, wrapper: Wrapper) -> None:
+    """Put a wrapper around a service's handler, which runs after authentication and authorisation."""
+    from ministack import app
+
+    handlers = expect(app, "SERVICE_HANDLERS")
+    inner = handlers[name]
+
+    async def handler(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
+        async def forward(request: Request) -> Answer:
+            answer: Answer = await inner(
+                request.method, request.path, dict(request.headers), request.body, dict(request.query)
+            )
+            return answer
+
+        return await wrapper(forward, Request(method=method, path=path, headers=headers, body=body, query=query))
+
+    handlers[name] = handler
+
+
+def run_functions_isolated(layers: Layers, endpoint: str) -> None:
+    """Run Python functions in `workers.Worker`: the emulator's own see its packages and inherit its environment."""
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
+
+    expect(lambda_runtime, "acquire_worker", "func_name", "config", "code_zip", "qualifier")
+    expect(lambda_runtime, "release_worker", "worker")
+    for name in ("_workers", "_lock", "kill_workers"):
+        expect(lambda_runtime, name)
+    of_emulator = expect(lambda_runtime, "_worker_class_for", "config")
+    expect(lambda_svc, "_xray_trace_id_for_invocation", "config")
+    warm = expect(lambda_svc, "_execute_function_warm", "func", "event", "request_id")
+    workers.Worker.layers = layers
+    workers.Worker.endpoint = endpoint
+    workers.Worker.credentials = staticmethod(expect(lambda_runtime, "execution_credentials", "config"))
+    workers.Worker.layer_content = staticmethod(expect(lambda_svc, "_resolve_layer_zip", "attachment"))
+
+    def is_python(config: dict[str, Any]) -> bool:
+        return str(config.get("Runtime", "")).startswith("python")
+
+    def execute(func: dict[str, Any], event: Any, request_id: str) -> Any:
+        if not is_python(func.get("config") or func):
+            return warm(func, event, request_id)
+        return functions.execute(lambda_svc, lambda_runtime, func, event, request_id)
+
+    lambda_runtime._worker_class_for = lambda config: workers.Worker if is_python(config) else of_emulator(config)
+    lambda_svc._execute_function_warm = execute
+
+
+def honour_alias_weights() -> None:
+    """Let an alias split its invocations: by Invoke, and through an HTTP API."""
+    from ministack.services import apigateway, lambda_svc
+
+    invoke = expect(lambda_svc, "_invoke", "name", "event", "headers", "path_qualifier", "query_params")
+    proxy = expect(apigateway, "_invoke_lambda_proxy", "integration", "api_id", "stage", "path", "method")
+    expect(apigateway, "_extract_lambda_ref_from_integration_uri", "uri")
+    expect(lambda_svc, "_get_func_record_for_ref", "function_ref")
+    records = expect(lambda_svc, "_functions")
+    function_arn = expect(lambda_svc, "_func_arn", "name")
+
+    @functools.wraps(invoke)
+    async def invoke_weighted(
+        name: str, event: Any, headers: Any, path_qualifier: str | None = None, query_params: Any = None
+    ) -> Answer:
+        qualifier = path_qualifier or ((query_params or {}).get("Qualifier") or [None])[0]
+        alias = (records.get(name) or {}).get("aliases", {}).get(qualifier)
+        if not (alias and alias.get("RoutingConfig")):
+            answer: Answer = await invoke(name, event, headers, path_qualifier, query_params)
+            return answer
+        token = functions.invoked_arn.set(f"{function_arn(name)}:{qualifier}")
+        try:
+            answer = await invoke(name, event, headers, functions.choose(alias), {})
+        finally:
+            functions.invoked_arn.reset(token)
+        return answer
+
+    @functools.wraps(proxy)
+    async def proxy_weighted(
+        integration: Any, api_id: str, stage: str, path: str, method: str, *rest: Any, **named: Any
+    ) -> Answer:
+        reference = apigateway._extract_lambda_ref_from_integration_uri(integration.get("integrationUri", ""))
+        name, _, qualifier = unquote(reference).rpartition(":function:")[2].partition(":")
+        record = records.get(name) or {}
+        source = access.api_source_arn(
+            named.get("owner_region"), named.get("owner_account_id"), api_id, stage, rest, named
+        )
+        if record and not access.gateway_may_invoke(record.get("policy") or {}, name, qualifier, source):
+            return access.gateway_error()
+        alias = record.get("aliases", {}).get(qualifier)
+        if alias:
+            base = function_arn(name)
+            integration = {**integration, "integrationUri": f"{base}:{functions.choose(alias)}"}
+            token = functions.invoked_arn.set(f"{base}:{qualifier}")
+        else:
+            token = functions.invoked_arn.set(None)
+        outcome: list[bool] = []
+        watching = functions.failed.set(outcome)
+        try:
+            answer: Answer = await proxy(integration, api_id, stage, path, method, *rest, **named)
+        finally:
+            functions.failed.reset(watching)
+            functions.invoked_arn.reset(token)
+        return access.gateway_error() if outcome else answer
+
+    lambda_svc._invoke = invoke_weighted
+    apigateway._invoke_lambda_proxy = proxy_weighted
+
+
+def authorise_as_aws() -> None:
+    """Name the actions and resources of a request as AWS does, and check what else AWS checks."""
+    from ministack.core import iam_actions, iam_evaluator
+
+    action = expect(iam_actions, "extract_iam_action", "service", "method", "path", "headers", "body", "query_params")
+    resource = expect(
+        iam_actions,
+        "extract_resource_arn",
+        "service",
+        "method",
+        "path",
+        "headers",
+        "body",
+        "query_params",
+        "region",
+        "account_id",
+    )
+    enforce = expect(
+        iam_evaluator, "enforce", "access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"
+    )
+
+    condition_key = expect(iam_evaluator, "_resolve_condition_key", "key", "ctx")
+
+    @functools.wraps(action)
+    def action_as_aws(service: str, method: str, path: str, *rest: Any) -> str | None:
+        return access.action(service, method, path) or action(service, method, path, *rest)
+
+    @functools.wraps(resource)
+    def resource_as_aws(
+        service: str, method: str, path: str, headers: Any, body: bytes, query: Any, *where: str
+    ) -> str:
+        found: str = resource(service, method, path, headers, body, query, *where)
+        return access.resource(service, path, body, query, found, *where)
+
+    @functools.wraps(enforce)
+    def enforce_as_aws(
+        access_key_id: str,
+        iam_action: str,
+        service: str,
+        region: str,
+        resource_arn: str = "*",
+        service_context: dict[str, Any] | None = None,
+    ) -> Any:
+        context = {**access.resource_keys(iam_action, resource_arn), **(service_context or {})}
+        denied = enforce(access_key_id, iam_action, service, region, resource_arn, context)
+        if denied:
+            return denied
+        for more_action, more_resource, more_context in access.implied(iam_action, resource_arn, region):
+            denied = enforce(access_key_id, more_action, "kms", region, more_resource, more_context)
+            if denied:
+                return denied
+        return None
+
+    @functools.wraps(condition_key)
+    def condition_key_as_aws(key: str, ctx: Any) -> Any:
+        found = condition_key(key, ctx)
+        return access.principal_arn(found) if key.lower() == "aws:principalarn" else found
+
+    iam_actions.extract_iam_action = action_as_aws
+    iam_actions.extract_resource_arn = resource_as_aws
+    iam_evaluator.enforce = enforce_as_aws
+    iam_evaluator._resolve_condition_key = condition_key_as_aws
+
+
+def modules(*names: str) -> list[Any]:
+    """Load service modules the way the emulator does, so that it saves their state."""
+    from ministack import app
+
+    load: Callable[[str], Any] = expect(app, "_get_module", "name")
+    return [load(name) for name in names]

@@ -1,0 +1,206 @@
+"""IAM."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sandbox.provider.table import Call, Do, Read, Resource, Tagging
+
+if TYPE_CHECKING:
+    from sandbox.provider.resource import Context
+
+GONE = ("NoSuchEntity", "NoSuchEntityException")
+VERSIONS_KEPT = 5
+
+
+def _put_inline_policies(context: Context) -> None:
+    """The role's inline policies are exactly those of the program, where it gives any."""
+    if "inlinePolicies" not in context.inputs:
+        return
+    wanted = {policy["name"]: policy["policy"] for policy in context.inputs["inlinePolicies"] if policy.get("name")}
+    has = context.call("list_role_policies", RoleName=context.id)["PolicyNames"]
+    for name in has:
+        if name not in wanted:
+            context.call("delete_role_policy", RoleName=context.id, PolicyName=name)
+    for name, document in wanted.items():
+        context.call("put_role_policy", RoleName=context.id, PolicyName=name, PolicyDocument=document)
+
+
+def _put_managed_policies(context: Context) -> None:
+    """The role's attached policies are exactly those of the program, where it gives any."""
+    if "managedPolicyArns" not in context.inputs:
+        return
+    wanted, has = set(context.inputs["managedPolicyArns"]), _attached(context)
+    for arn in sorted(has - wanted):
+        context.call("detach_role_policy", RoleName=context.id, PolicyArn=arn)
+    for arn in sorted(wanted - has):
+        context.call("attach_role_policy", RoleName=context.id, PolicyArn=arn)
+
+
+def _attached(context: Context) -> set[str]:
+    return {
+        policy["PolicyArn"]
+        for policy in context.call("list_attached_role_policies", RoleName=context.id)["AttachedPolicies"]
+    }
+
+
+def _delete_role(context: Context) -> None:
+    """Delete a role; what hangs on it goes first where the program gave it, or says so."""
+    force = bool(context.state.get("forceDetachPolicies"))
+    for profile in context.call("list_instance_profiles_for_role", RoleName=context.id)["InstanceProfiles"]:
+        context.call(
+            "remove_role_from_instance_profile", RoleName=context.id, InstanceProfileName=profile["InstanceProfileName"]
+        )
+    if force or "managedPolicyArns" in context.inputs:
+        for arn in _attached(context):
+            context.call("detach_role_policy", RoleName=context.id, PolicyArn=arn)
+    if force or "inlinePolicies" in context.inputs:
+        for name in context.call("list_role_policies", RoleName=context.id)["PolicyNames"]:
+            context.call("delete_role_policy", RoleName=context.id, PolicyName=name)
+    context.call("delete_role", RoleName=context.id)
+
+
+def _read_inline_policies(context: Context, outputs: dict[str, Any]) -> None:
+    if "inlinePolicies" in context.inputs:
+        names = context.call("list_role_policies", RoleName=context.id)["PolicyNames"]
+        read = [context.call("get_role_policy", RoleName=context.id, PolicyName=name) for name in names]
+        outputs["inlinePolicies"] = [
+            {"name": one["PolicyName"], "policy": _text(one["PolicyDocument"])} for one in read
+        ]
+
+
+def _text(document: Any) -> str:
+    return document if isinstance(document, str) else json.dumps(document, separators=(",", ":"))
+
+
+def _new_version(context: Context) -> None:
+    """A changed policy is a new default version; the oldest goes when there are as many as AWS keeps."""
+    versions = _other_versions(context)
+    if len(versions) >= VERSIONS_KEPT - 1:
+        oldest = min(versions, key=lambda version: int(version.removeprefix("v")))
+        context.call("delete_policy_version", PolicyArn=context.id, VersionId=oldest)
+    context.call(
+        "create_policy_version", PolicyArn=context.id, PolicyDocument=context.inputs["policy"], SetAsDefault=True
+    )
+
+
+def _delete_policy(context: Context) -> None:
+    for version in _other_versions(context):
+        context.call("delete_policy_version", PolicyArn=context.id, VersionId=version)
+    context.call("delete_policy", PolicyArn=context.id)
+
+
+def _other_versions(context: Context) -> list[str]:
+    versions = context.call("list_policy_versions", PolicyArn=context.id)["Versions"]
+    return [version["VersionId"] for version in versions if not version["IsDefaultVersion"]]
+
+
+ENTRIES = (
+    Resource(
+        "aws:iam/role:Role",
+        "iam",
+        create=Call("create_role"),
+        id="{name}",
+        reads=(
+            Read(
+                "get_role",
+                {"RoleName": "{id}"},
+                "Role",
+                outputs={"uniqueId": "RoleId", "permissionsBoundary": "PermissionsBoundary.PermissionsBoundaryArn"},
+            ),
+            Read(
+                "list_attached_role_policies",
+                {"RoleName": "{id}"},
+                outputs={"managedPolicyArns": "AttachedPolicies[].PolicyArn"},
+                only=(),
+            ),
+        ),
+        update=(
+            Call(
+                "update_assume_role_policy",
+                {"RoleName": "{id}"},
+                ("assumeRolePolicy",),
+                names={"assumeRolePolicy": "PolicyDocument"},
+            ),
+            Call("update_role", {"RoleName": "{id}"}, ("description", "maxSessionDuration"), whole=True),
+            Call(
+                "put_role_permissions_boundary",
+                {"RoleName": "{id}"},
+                ("permissionsBoundary",),
+                clear=Call("delete_role_permissions_boundary", {"RoleName": "{id}"}, ()),
+            ),
+        ),
+        settings=(Do(_put_inline_policies, ("inlinePolicies",)), Do(_put_managed_policies, ("managedPolicyArns",))),
+        delete=Do(_delete_role),
+        names={"name": "RoleName", "assumeRolePolicy": "AssumeRolePolicyDocument"},
+        name="name",
+        replaces=("name", "path"),
+        sets=("inlinePolicies", "managedPolicyArns"),
+        documents=("assumeRolePolicy", "inlinePolicies.policy"),
+        defaults={"forceDetachPolicies": False, "maxSessionDuration": 3600, "path": "/"},
+        local=("forceDetachPolicies",),
+        unsupported=("namePrefix",),
+        refine=_read_inline_policies,
+        gone=GONE,
+        tagging=Tagging(Call("tag_role", {"RoleName": "{id}"}), Call("untag_role", {"RoleName": "{id}"})),
+    ),
+    Resource(
+        "aws:iam/rolePolicy:RolePolicy",
+        "iam",
+        create=Call("put_role_policy"),
+        id="{role}:{name}",
+        reads=(Read("get_role_policy", {"RoleName": "{role}", "PolicyName": "{name}"}),),
+        update=(Call("put_role_policy", {}, ("role", "name", "policy"), whole=True),),
+        delete=Call("delete_role_policy", {"RoleName": "{role}", "PolicyName": "{name}"}, ()),
+        names={"role": "RoleName", "name": "PolicyName", "policy": "PolicyDocument"},
+        name="name",
+        replaces=("role", "name"),
+        documents=("policy",),
+        unsupported=("namePrefix",),
+        gone=GONE,
+    ),
+    Resource(
+        "aws:iam/policy:Policy",
+        "iam",
+        create=Call("create_policy"),
+        id="Policy.Arn",
+        reads=(
+            Read("get_policy", {"PolicyArn": "{id}"}, "Policy"),
+            Read(
+                "get_policy_version",
+                {"PolicyArn": "{id}", "VersionId": "{DefaultVersionId}"},
+                outputs={"policy": "PolicyVersion.Document"},
+                only=(),
+            ),
+        ),
+        update=(Do(_new_version, ("policy",)),),
+        delete=Do(_delete_policy),
+        names={"name": "PolicyName", "policy": "PolicyDocument"},
+        name="name",
+        replaces=("name", "path", "description"),
+        documents=("policy",),
+        defaults={"path": "/"},
+        local=("delayAfterPolicyCreationInMs",),
+        unsupported=("namePrefix",),
+        gone=GONE,
+        tagging=Tagging(Call("tag_policy", {"PolicyArn": "{id}"}), Call("untag_policy", {"PolicyArn": "{id}"})),
+    ),
+    Resource(
+        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+        "iam",
+        create=Call("attach_role_policy"),
+        id="{role}/{policyArn}",
+        reads=(
+            Read(
+                "list_attached_role_policies",
+                {"RoleName": "{role}"},
+                "AttachedPolicies[?PolicyArn=='{policyArn}'] | [0]",
+            ),
+        ),
+        delete=Call("detach_role_policy", {"RoleName": "{role}", "PolicyArn": "{policyArn}"}, ()),
+        names={"role": "RoleName"},
+        replaces=("role", "policyArn"),
+        gone=GONE,
+    ),
+)

@@ -1,0 +1,176 @@
+"""The migrator: three steps in one order, told by hashes, with the rights of those steps and no others."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from components.database import Database, DatabaseArgs
+from components.migrator import Migrator, MigratorArgs
+from migrations.rendering import Plan, Revision
+from tests.components.test_function import BASELINE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from components.function import Artifacts
+    from naming import Names
+    from tests.components.conftest import Deployment
+
+SQL = "CREATE TABLE products ()"
+PLAN = Plan(base=None, revisions=(Revision(revision="0001", down_revision=None, summary="Products.", sql=SQL),))
+
+
+@pytest.fixture
+def migrator(deploy: Callable[..., Deployment], names: Names, artifacts: Artifacts) -> Callable[..., Deployment]:
+    def declare(*, seeding: bool = False, plan: Plan = PLAN) -> Deployment:
+        def program() -> None:
+            database = Database(
+                "database",
+                DatabaseArgs(
+                    names=names,
+                    vpc_id="the vpc",
+                    subnet_ids=["subnet a", "subnet b"],
+                    clients_group_id="the clients",
+                    instance_class="db.t4g.micro",
+                    storage_gb=20,
+                    backup_days=7,
+                    multi_az=False,
+                    deletion_protection=False,
+                ),
+            )
+            Migrator(
+                "migrator",
+                MigratorArgs(
+                    names=names,
+                    artifacts=artifacts,
+                    database=database,
+                    database_ca="/opt/certs/rds-ca.pem",
+                    plan=plan,
+                    subnet_ids=["subnet a", "subnet b"],
+                    security_group_id="the clients",
+                    log_retention_days=14,
+                    log_level="INFO",
+                    seeding=seeding,
+                ),
+            )
+
+        return deploy(program)
+
+    return declare
+
+
+def test_users_come_first_then_the_migrations_then_the_proof(migrator: Callable[..., Deployment]) -> None:
+    """And before all of them the database, whole: instance, secrets, and the alias by which the key is found."""
+    declared = migrator()
+    steps = {step: declared.the("lambda/invocation:Invocation", f"migrator-{step}") for step in PAYLOADS}
+    assert {
+        "Function migrator",
+        "Instance database",
+        "Alias database",
+        "Key database",
+        "ParameterGroup database",
+        "SubnetGroup database",
+        "SecurityGroup database",
+        "SecurityGroupEgressRule database",
+        "SecurityGroupIngressRule database",
+        "Secret database-migrator",
+        "Secret database-api",
+    } == steps["users"].after
+    assert {"Function migrator", "Invocation migrator-users"} == steps["migrate"].after
+    assert {"Function migrator", "Invocation migrator-migrate"} == steps["verify"].after
+
+
+EVENT = {"base": None, "digest": PLAN.digest, "revisions": [{"revision": "0001", "sha256": PLAN.revisions[0].sha256}]}
+PAYLOADS: dict[str, dict[str, Any]] = {
+    "users": {"action": "users"},
+    "migrate": {"action": "migrate", "plan": EVENT},
+    "verify": {"action": "verify", "plan": EVENT},
+}
+
+
+def test_it_is_told_hashes_and_never_sql(migrator: Callable[..., Deployment]) -> None:
+    """What it runs is in its own zip; what it is told says which of that was previewed and judged."""
+    invocations = migrator().of("lambda/invocation:Invocation")
+    assert {f"migrator-{step}" for step in PAYLOADS} == set(invocations)
+    for step, payload in PAYLOADS.items():
+        inputs = invocations[f"migrator-{step}"]
+        assert payload == json.loads(inputs.pop("input"))
+        assert {"functionName": "product-api-dev-migrator"} == inputs
+    assert SQL not in str(invocations)
+
+
+def test_another_plan_runs_the_migrations_again_but_not_the_users(migrator: Callable[..., Deployment]) -> None:
+    """An invocation runs again when its input changes."""
+    more = Revision(revision="0002", down_revision="0001", summary="More.", sql="SELECT 1")
+    before, after = (
+        {name: inputs["input"] for name, inputs in deployed.of("lambda/invocation:Invocation").items()}
+        for deployed in (migrator(), migrator(plan=Plan(base=None, revisions=(*PLAN.revisions, more))))
+    )
+    assert {"migrator-migrate", "migrator-verify"} == {name for name in before if before[name] != after[name]}
+
+
+@pytest.mark.parametrize("seeding", [False, True])
+def test_it_may_seed_only_where_it_was_asked_to(migrator: Callable[..., Deployment], *, seeding: bool) -> None:
+    [function] = migrator(seeding=seeding).of("lambda/function:Function").values()
+    assert {
+        "ENVIRONMENT": "dev",
+        "DATABASE_HOST": "address of Instance database",
+        "DATABASE_PORT": "5432",
+        "DATABASE_NAME": "products",
+        "DATABASE_CA": "/opt/certs/rds-ca.pem",
+        "MASTER_SECRET": "arn of the master secret",
+        "MIGRATOR_SECRET": "product-api-dev-database-migrator",
+        "API_SECRET": "product-api-dev-database-api",
+        "LOG_LEVEL": "INFO",
+        **({"SEEDING": "allowed"} if seeding else {}),
+    } == function["environment"]["variables"]
+    assert ("migrations.entry.handler", 900) == (function["handler"], function["timeout"])
+
+
+def test_it_reads_the_master_secret_of_this_database_and_writes_two(migrator: Callable[..., Deployment]) -> None:
+    [policy] = migrator().of("iam/rolePolicy:RolePolicy").values()
+    arn = "arn:aws:{}:eu-central-1:111122223333:{}".format
+    own = [statement for statement in json.loads(policy["policy"])["Statement"] if not _baseline(statement)]
+    assert [
+        {
+            "Sid": "ManageUserSecrets",
+            "Effect": "Allow",
+            "Action": [
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:PutSecretValue",
+            ],
+            "Resource": [
+                arn("secretsmanager", "secret:product-api-dev-database-migrator-??????"),
+                arn("secretsmanager", "secret:product-api-dev-database-api-??????"),
+            ],
+        },
+        {
+            "Sid": "ReadMasterSecret",
+            "Effect": "Allow",
+            "Action": ["secretsmanager:GetSecretValue"],
+            "Resource": [arn("secretsmanager", "secret:rds!db-*")],
+            "Condition": {
+                "StringEquals": {
+                    "aws:ResourceTag/aws:rds:primaryDBInstanceArn": arn("rds", "db:product-api-dev-database")
+                }
+            },
+        },
+        {
+            "Sid": "UseKeyForSecrets",
+            "Effect": "Allow",
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": [arn("kms", "key/*")],
+            "Condition": {
+                "StringEquals": {"kms:ViaService": "secretsmanager.eu-central-1.amazonaws.com"},
+                "ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/product-api-dev-database"},
+            },
+        },
+    ] == own
+
+
+def _baseline(statement: dict[str, Any]) -> bool:
+    return statement["Sid"] in {each["Sid"] for each in BASELINE}

@@ -1,0 +1,522 @@
+"""One example of every emulated type: what a program gives, what it gives later, and what it needs first.
+
+Strings `${name}` and `${name.output}` stand for the id and an output of another example. `drift` changes the resource
+behind the provider's back, and names the property that must then show it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sandbox.provider import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ACCOUNT = "000000000001"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+HANDLER = """
+def handler(event, context):
+    if event.get("fail"):
+        raise ValueError("asked to fail")
+    return {"got": event}
+"""
+
+
+def policy(action: str, **principal: str) -> str:
+    """A policy document of one statement."""
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": [action], "Resource": "*"}
+    if principal:
+        statement["Principal"] = principal
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def code(text: str = HANDLER) -> wire.Archive:
+    """An archive with a handler, and the engine's hash of it."""
+    return wire.Archive(
+        assets=(("code.py", wire.Asset(text=text, digest=wire.digest(text.encode()))),),
+        digest=wire.digest(text.encode()),
+    )
+
+
+def zipped(text: str = HANDLER) -> bytes:
+    """The same as a zip."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("code.py", text)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example of a type.
+
+    Attributes:
+        name: by which others need it.
+        token: the type.
+        inputs: of the creation.
+        later: what an update makes of them; None as the value takes a property away. Empty: the type has nothing to
+        update.
+        drift: (client of the service, resource) → the property that must show the change.
+        service: whose client `drift` gets.
+        importable: the id of an import, as a template; "" where AWS keeps nothing to import.
+        stays: whether it is still there after its deletion, as in AWS.
+    """
+
+    name: str
+    token: str
+    inputs: dict[str, Any] = field(default_factory=dict)
+    later: dict[str, Any] = field(default_factory=dict)
+    drift: Callable[[Any, Any], str] | None = None
+    service: str = ""
+    importable: str = "${id}"
+    stays: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _drift_tags(ec2: Any, state: Any) -> str:
+    ec2.create_tags(Resources=[state.id], Tags=[{"Key": "intruder", "Value": "yes"}])
+    return "tagsAll.intruder"
+
+
+def _drift_rule(ec2: Any, state: Any) -> str:
+    permission = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    ec2.authorize_security_group_ingress(GroupId=state.id, IpPermissions=[permission])
+    return "ingress[1]"
+
+
+def _drift_rule_description(ec2: Any, state: Any) -> str:
+    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIpv4": "10.0.0.0/8", "Description": "changed"}
+    ec2.modify_security_group_rules(
+        GroupId=state.outputs.values["securityGroupId"],
+        SecurityGroupRules=[{"SecurityGroupRuleId": state.id, "SecurityGroupRule": rule}],
+    )
+    return "description"
+
+
+def _drift_retention(logs: Any, state: Any) -> str:
+    logs.put_retention_policy(logGroupName=state.id, retentionInDays=1)
+    return "retentionInDays"
+
+
+def _drift_environment(functions: Any, state: Any) -> str:
+    functions.update_function_configuration(
+        FunctionName=state.id, Environment={"Variables": {"LEVEL": "debug", "MORE": "1"}}
+    )
+    return "environment.variables.LEVEL"
+
+
+def _drift_rotation(kms: Any, state: Any) -> str:
+    kms.disable_key_rotation(KeyId=state.id)
+    return "enableKeyRotation"
+
+
+def _drift_policy(iam: Any, state: Any) -> str:
+    role, name = state.id.split(":")
+    iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=policy("*"))
+    return "policy"
+
+
+def _drift_block(s3: Any, state: Any) -> str:
+    s3.put_public_access_block(Bucket=state.id, PublicAccessBlockConfiguration={"BlockPublicAcls": False})
+    return "blockPublicAcls"
+
+
+def _drift_value(ssm: Any, state: Any) -> str:
+    ssm.put_parameter(Name=state.id, Value="another", Overwrite=True)
+    return "value"
+
+
+def _drift_alias(functions: Any, state: Any) -> str:
+    functions.update_alias(FunctionName=state.outputs.values["functionName"], Name="live", FunctionVersion="$LATEST")
+    return "functionVersion"
+
+
+FUNCTION = {
+    "role": "${role.arn}",
+    "handler": "code.handler",
+    "runtime": "python3.13",
+    "architectures": ["arm64"],
+    "code": code(),
+    "environment": {"variables": {"LEVEL": "info"}},
+    "loggingConfig": {"logFormat": "JSON", "logGroup": "${logs}"},
+    "publish": True,
+    "tags": {"thing": "function"},
+}
+INSTANCE = {
+    "engine": "postgres",
+    "engineVersion": "18",
+    "instanceClass": "db.t4g.micro",
+    "allocatedStorage": 20,
+    "storageEncrypted": True,
+    "username": "master",
+    "manageMasterUserPassword": True,
+    "dbName": "app",
+    "dbSubnetGroupName": "${subnets}",
+    "parameterGroupName": "${parameters}",
+    "vpcSecurityGroupIds": ["${group}"],
+    "enabledCloudwatchLogsExports": ["postgresql"],
+    "skipFinalSnapshot": True,
+    "applyImmediately": True,
+    "tags": {"thing": "database"},
+}
+
+EXAMPLES = (
+    Example(
+        "vpc",
+        "aws:ec2/vpc:Vpc",
+        {"cidrBlock": "10.7.0.0/16", "enableDnsHostnames": True, "tags": {"Name": "a"}},
+        {"enableDnsHostnames": False, "tags": {"Name": "b"}},
+        _drift_tags,
+        "ec2",
+    ),
+    Example(
+        "subnet",
+        "aws:ec2/subnet:Subnet",
+        {"vpcId": "${vpc}", "cidrBlock": "10.7.1.0/24", "availabilityZone": "eu-central-1a"},
+        {"mapPublicIpOnLaunch": True},
+        _drift_tags,
+        "ec2",
+    ),
+    Example(
+        "second",
+        "aws:ec2/subnet:Subnet",
+        {"vpcId": "${vpc}", "cidrBlock": "10.7.2.0/24", "availabilityZone": "eu-central-1b"},
+    ),
+    Example(
+        "gateway",
+        "aws:ec2/vpcEndpoint:VpcEndpoint",
+        {"vpcId": "${vpc}", "serviceName": "com.amazonaws.eu-central-1.s3"},
+    ),
+    Example(
+        "table",
+        "aws:ec2/routeTable:RouteTable",
+        {"vpcId": "${vpc}", "tags": {"Name": "a"}},
+        {"tags": {"Name": "b", "more": "c"}},
+        _drift_tags,
+        "ec2",
+    ),
+    Example(
+        "association",
+        "aws:ec2/routeTableAssociation:RouteTableAssociation",
+        {"subnetId": "${subnet}", "routeTableId": "${table}"},
+    ),
+    Example(
+        "default group",
+        "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+        {"vpcId": "${vpc}"},
+        {"tags": {"a": "b"}},
+        stays=True,
+    ),
+    Example(
+        "group",
+        "aws:ec2/securityGroup:SecurityGroup",
+        {"vpcId": "${vpc}", "description": "of an example", "tags": {"Name": "a"}},
+        {"tags": {"Name": "b"}},
+        _drift_tags,
+        "ec2",
+    ),
+    Example(
+        "group with rules",
+        "aws:ec2/securityGroup:SecurityGroup",
+        {
+            "vpcId": "${vpc}",
+            "ingress": [
+                {"protocol": "tcp", "fromPort": 443, "toPort": 443, "cidrBlocks": ["10.0.0.0/8", "172.16.0.0/12"]}
+            ],
+        },
+        {
+            "ingress": [
+                {
+                    "protocol": "tcp",
+                    "fromPort": 443,
+                    "toPort": 443,
+                    "cidrBlocks": ["10.0.0.0/8"],
+                    "self": True,
+                    "description": "tls",
+                },
+                {"protocol": "tcp", "fromPort": 80, "toPort": 81, "securityGroups": ["${group}"]},
+            ],
+            "egress": [{"protocol": "-1", "fromPort": 0, "toPort": 0, "cidrBlocks": ["0.0.0.0/0"]}],
+        },
+        _drift_rule,
+        "ec2",
+    ),
+    Example(
+        "ingress",
+        "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+        {
+            "securityGroupId": "${group}",
+            "ipProtocol": "tcp",
+            "fromPort": 443,
+            "toPort": 443,
+            "cidrIpv4": "10.0.0.0/8",
+            "description": "tls",
+        },
+        {"description": "more", "tags": {"a": "b"}},
+        _drift_rule_description,
+        "ec2",
+    ),
+    Example(
+        "egress",
+        "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+        {"securityGroupId": "${group}", "ipProtocol": "-1", "referencedSecurityGroupId": "${group}"},
+        {"description": "all within"},
+    ),
+    Example(
+        "interface",
+        "aws:ec2/vpcEndpoint:VpcEndpoint",
+        {
+            "vpcId": "${vpc}",
+            "vpcEndpointType": "Interface",
+            "serviceName": "com.amazonaws.eu-central-1.secretsmanager",
+            "subnetIds": ["${second}", "${subnet}"],
+            "securityGroupIds": ["${group}"],
+            "privateDnsEnabled": True,
+            "policy": policy("secretsmanager:GetSecretValue", AWS="*"),
+        },
+        {"subnetIds": ["${subnet}"], "securityGroupIds": ["${group with rules}"], "policy": policy("*", AWS="*")},
+    ),
+    Example(
+        "subnets",
+        "aws:rds/subnetGroup:SubnetGroup",
+        {"subnetIds": ["${second}", "${subnet}"], "tags": {"a": "b"}},
+        {"description": "of two", "subnetIds": ["${subnet}", "${second}"]},
+    ),
+    Example(
+        "parameters",
+        "aws:rds/parameterGroup:ParameterGroup",
+        {
+            "family": "postgres18",
+            "parameters": [
+                {"name": "rds.force_ssl", "value": "1"},
+                {"name": "log_min_duration_statement", "value": "500"},
+            ],
+        },
+        {"parameters": [{"name": "log_min_duration_statement", "value": "250"}]},
+    ),
+    Example(
+        "database",
+        "aws:rds/instance:Instance",
+        INSTANCE,
+        {"backupRetentionPeriod": 7, "enabledCloudwatchLogsExports": ["postgresql", "upgrade"], "tags": None},
+        importable="${id.identifier}",
+    ),
+    Example(
+        "key",
+        "aws:kms/key:Key",
+        {"description": "a", "enableKeyRotation": True, "deletionWindowInDays": 7},
+        {"description": "b", "enableKeyRotation": False, "tags": {"a": "b"}},
+        _drift_rotation,
+        "kms",
+    ),
+    Example("second key", "aws:kms/key:Key", {"isEnabled": False}, {"isEnabled": True}),
+    Example(
+        "key alias",
+        "aws:kms/alias:Alias",
+        {"targetKeyId": "${key.arn}", "name": "alias/example"},
+        {"targetKeyId": "${second key}"},
+    ),
+    Example(
+        "secret",
+        "aws:secretsmanager/secret:Secret",
+        {"description": "a", "recoveryWindowInDays": 0, "kmsKeyId": "${key.arn}"},
+        {"description": "b", "tags": {"a": "b"}},
+    ),
+    Example(
+        "secret version",
+        "aws:secretsmanager/secretVersion:SecretVersion",
+        {"secretId": "${secret}", "secretString": "s3cr3t"},
+        stays=True,
+    ),
+    Example(
+        "secret policy",
+        "aws:secretsmanager/secretPolicy:SecretPolicy",
+        {
+            "secretArn": "${secret}",
+            "policy": policy("secretsmanager:GetSecretValue", AWS=f"arn:aws:iam::{ACCOUNT}:root"),
+        },
+        {"policy": policy("secretsmanager:DescribeSecret", AWS=f"arn:aws:iam::{ACCOUNT}:root")},
+    ),
+    Example(
+        "logs",
+        "aws:cloudwatch/logGroup:LogGroup",
+        {"retentionInDays": 7, "tags": {"a": "b"}},
+        {"retentionInDays": None, "tags": {"a": "c"}},
+        _drift_retention,
+        "logs",
+    ),
+    Example(
+        "role",
+        "aws:iam/role:Role",
+        {"assumeRolePolicy": json.dumps(TRUST), "tags": {"a": "b"}, "forceDetachPolicies": True},
+        {"description": "of an example", "maxSessionDuration": 7200, "tags": None},
+    ),
+    Example(
+        "role policy",
+        "aws:iam/rolePolicy:RolePolicy",
+        {"role": "${role}", "policy": policy("logs:PutLogEvents")},
+        {"policy": policy("logs:CreateLogStream")},
+        _drift_policy,
+        "iam",
+    ),
+    Example(
+        "policy",
+        "aws:iam/policy:Policy",
+        {"policy": policy("s3:GetObject")},
+        {"policy": policy("s3:PutObject"), "tags": {"a": "b"}},
+    ),
+    Example(
+        "attachment", "aws:iam/rolePolicyAttachment:RolePolicyAttachment", {"role": "${role}", "policyArn": "${policy}"}
+    ),
+    Example(
+        "layer",
+        "aws:lambda/layerVersion:LayerVersion",
+        {"layerName": "things", "code": code("x = 1"), "compatibleRuntimes": ["python3.13"]},
+    ),
+    Example(
+        "function",
+        "aws:lambda/function:Function",
+        FUNCTION,
+        {
+            "environment": {"variables": {"LEVEL": "warning"}},
+            "memorySize": 256,
+            "code": code(HANDLER + "\n# changed"),
+            "tags": None,
+        },
+        _drift_environment,
+        "lambda",
+    ),
+    Example(
+        "alias",
+        "aws:lambda/alias:Alias",
+        {"functionName": "${function}", "functionVersion": "1", "name": "live"},
+        {"description": "what is live"},
+        _drift_alias,
+        "lambda",
+        importable="${id.functionName}/live",
+    ),
+    Example(
+        "permission",
+        "aws:lambda/permission:Permission",
+        {
+            "function": "${function}",
+            "action": "lambda:InvokeFunction",
+            "principal": "apigateway.amazonaws.com",
+            "sourceAccount": ACCOUNT,
+        },
+        importable="${id.function}/${id}",
+    ),
+    Example(
+        "invocation",
+        "aws:lambda/invocation:Invocation",
+        {"functionName": "${function}", "input": '{"a": 1}', "lifecycleScope": "CRUD"},
+        {"input": '{"a": 2}'},
+        importable="",
+        stays=True,
+    ),
+    Example(
+        "api",
+        "aws:apigatewayv2/api:Api",
+        {
+            "protocolType": "HTTP",
+            "corsConfiguration": {"allowOrigins": ["*"], "allowMethods": ["GET", "POST"]},
+            "tags": {"a": "b"},
+        },
+        {"description": "of an example", "corsConfiguration": None, "tags": {"a": "c"}},
+    ),
+    Example(
+        "integration",
+        "aws:apigatewayv2/integration:Integration",
+        {
+            "apiId": "${api}",
+            "integrationType": "AWS_PROXY",
+            "integrationUri": "${function.invokeArn}",
+            "payloadFormatVersion": "2.0",
+        },
+        {"timeoutMilliseconds": 5000},
+        importable="${id.apiId}/${id}",
+    ),
+    Example(
+        "route",
+        "aws:apigatewayv2/route:Route",
+        {"apiId": "${api}", "routeKey": "GET /things", "target": "integrations/${integration}"},
+        {"routeKey": "POST /things"},
+        importable="${id.apiId}/${id}",
+    ),
+    Example(
+        "stage",
+        "aws:apigatewayv2/stage:Stage",
+        {
+            "apiId": "${api}",
+            "name": "$default",
+            "autoDeploy": True,
+            "accessLogSettings": {"destinationArn": "${logs.arn}", "format": '{"id":"$context.requestId"}'},
+            "defaultRouteSettings": {"throttlingBurstLimit": 5, "throttlingRateLimit": 10},
+            "routeSettings": [{"routeKey": "GET /things", "throttlingBurstLimit": 1, "throttlingRateLimit": 1}],
+        },
+        {"defaultRouteSettings": {"throttlingBurstLimit": 6, "throttlingRateLimit": 10}, "tags": {"a": "b"}},
+        importable="${id.apiId}/$default",
+    ),
+    Example("bucket", "aws:s3/bucket:Bucket", {"forceDestroy": True, "tags": {"a": "b"}}, {"tags": {"a": "c"}}),
+    Example(
+        "public access",
+        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+        {"bucket": "${bucket}", "blockPublicAcls": True, "ignorePublicAcls": True},
+        {"blockPublicPolicy": True},
+        _drift_block,
+        "s3",
+    ),
+    Example(
+        "versioning",
+        "aws:s3/bucketVersioning:BucketVersioning",
+        {"bucket": "${bucket}", "versioningConfiguration": {"status": "Enabled"}},
+        {"versioningConfiguration": {"status": "Suspended"}},
+        stays=True,
+    ),
+    Example(
+        "encryption",
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        {
+            "bucket": "${bucket}",
+            "rules": [
+                {
+                    "applyServerSideEncryptionByDefault": {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": "${key.arn}"},
+                    "bucketKeyEnabled": True,
+                }
+            ],
+        },
+        {"rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]},
+        stays=True,
+    ),
+    Example(
+        "object",
+        "aws:s3/bucketObjectv2:BucketObjectv2",
+        {
+            "bucket": "${bucket}",
+            "key": "a/b.txt",
+            "source": wire.Asset(text="one", digest="1"),
+            "contentType": "text/plain",
+            "tags": {"a": "b"},
+        },
+        {"source": wire.Asset(text="two", digest="2"), "cacheControl": "no-store"},
+    ),
+    Example(
+        "parameter",
+        "aws:ssm/parameter:Parameter",
+        {"type": "String", "value": "one", "description": "a", "tags": {"a": "b"}},
+        {"value": "two", "description": None},
+        _drift_value,
+        "ssm",
+    ),
+)
+BY_NAME = {example.name: example for example in EXAMPLES}

@@ -1,0 +1,33 @@
+"""Names and ARNs."""
+
+from __future__ import annotations
+
+import fnmatch
+
+from naming import Names
+
+NAMES = Names(project="product-api", stack="dev", region="eu-central-1", account="111122223333")
+
+
+def test_names_carry_project_and_stack() -> None:
+    assert NAMES.name("migrator") == "product-api-dev-migrator"
+    assert NAMES.log_group("api") == "/aws/lambda/product-api-dev-api"
+
+
+def test_arns_carry_region_and_account() -> None:
+    assert NAMES.function("api") == "arn:aws:lambda:eu-central-1:111122223333:function:product-api-dev-api"
+    assert NAMES.database("database") == "arn:aws:rds:eu-central-1:111122223333:db:product-api-dev-database"
+    assert NAMES.account_root == "arn:aws:iam::111122223333:root"
+
+
+def test_a_secrets_pattern_matches_that_secret_and_no_other() -> None:
+    pattern = NAMES.secret("database-api")
+    made = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:product-api-dev-database-api-a1B2c3"
+    other = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:product-api-dev-database-api-old-a1B2c3"
+    assert fnmatch.fnmatchcase(made, pattern)
+    assert not fnmatch.fnmatchcase(other, pattern)
+
+
+def test_another_partition_is_another_arn() -> None:
+    china = Names(project="p", stack="s", region="cn-north-1", account="1" * 12, partition="aws-cn")
+    assert china.function("f").startswith("arn:aws-cn:lambda:cn-north-1:")
