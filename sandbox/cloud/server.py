@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.cloud import functions, patches, services
+from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.layers import Layers
 from sandbox.cloud.rds import Rds
@@ -61,6 +62,7 @@ class Cloud:
         self._pool = lambda_runtime
         self._started = time.monotonic()
         self._saving = asyncio.Lock()
+        self._clock = Clock()
         self._state = State(directory / "state")
         self._fleet = Fleet(directory / "postgres", run, Authority(directory / "tls"))
         rds, ec2, secrets, gateway, _ = patches.modules("rds", "ec2", "secretsmanager", "apigateway", "lambda_svc")
@@ -129,13 +131,9 @@ class Cloud:
         elif request == ("GET", "/_sandbox/stamp"):
             await _answer(send, 200, {"stamp": self._state.stamp})
         elif request == ("POST", "/_sandbox/save"):
-            body = b""
-            more = True
-            while more and len(body) <= _LONGEST_BODY:
-                message = await receive()
-                body += message.get("body", b"")
-                more = message.get("more_body", False)
-            await _answer(send, *await self._save(body))
+            await _answer(send, *await self._save(await _body(receive)))
+        elif request == ("POST", "/_sandbox/clock"):
+            await _answer(send, *self._set_clock(await _body(receive)))
         else:
             await _answer(send, 404, {"error": f"no such request: {request[0]} {request[1]}"})
 
@@ -155,6 +153,15 @@ class Cloud:
                 return 507, {"error": f"the state was not saved: {error}"}
         return 200, {"stamp": stamp}
 
+    def _set_clock(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        try:
+            self._clock.set(json.loads(body)["scale"])
+        except ScaleError as error:
+            return 400, {"error": str(error)}
+        except (ValueError, KeyError, TypeError):
+            return 400, {"error": 'the body must be {"scale": <number>}'}
+        return 200, {"scale": self._clock.scale}
+
     def _health(self) -> dict[str, Any]:
         return {
             "status": "ok",
@@ -162,8 +169,19 @@ class Cloud:
             "pid": os.getpid(),
             "uptime": round(time.monotonic() - self._started, 1),
             "stamp": self._state.stamp,
+            "scale": self._clock.scale,
             "databases": self._fleet.facts(),
         }
+
+
+async def _body(receive: Receive) -> bytes:
+    body = b""
+    more = True
+    while more and len(body) <= _LONGEST_BODY:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
 
 
 async def _answer(send: Send, status: int, body: dict[str, Any]) -> None:
