@@ -47,3 +47,21 @@ class Names:
     def secret(self, thing: str) -> str:
         """Return an ARN pattern that matches exactly one secret: Secrets Manager appends six characters of its own."""
         return self.arn("secretsmanager", f"secret:{self.name(thing)}-??????")
+
+    def role(self, thing: str) -> str:
+        """Return the ARN of a role."""
+        return f"arn:{self.partition}:iam::{self.account}:role/{self.name(thing)}"
+
+    @property
+    def boundary(self) -> str:
+        """The permissions boundary of every role that a stack makes; `account/` declares it."""
+        return f"arn:{self.partition}:iam::{self.account}:policy/{self.project}-function-boundary"
+
+    def bucket(self, purpose: str) -> str:
+        """Return the name of one of the account's buckets: `artifacts`, `ledger` or `trail`; see `account/`."""
+        return f"{self.project}-{purpose}-{self.account}-{self.region}"
+
+    @property
+    def pointer(self) -> str:
+        """The name of the parameter that says which version is live."""
+        return f"/{self.project}/{self.stack}/live-version"

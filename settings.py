@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import json
 import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import pulumi
 
 PROTECTED = ("staging", "prod")
+# Who can approve a release; `account/` has a role for each.
+APPROVERS = ("lead", "devops", "product")
+# The part of the database's connections that the proxy may open.
+PROXY_SHARE = 0.8
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 RETENTION_DAYS = frozenset(
     {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
@@ -48,14 +54,38 @@ class StackSettings:
     database_multi_az: bool
     database_deletion_protection: bool
     database_ca: str
+    database_max_connections: int
+    database_tunnel: bool
     function_runtime: str
     function_architecture: Literal["arm64", "x86_64"]
     function_memory_mb: int
     function_timeout_seconds: int
+    function_concurrency: int
+    function_provisioned: int
     log_retention_days: int
     log_level: str
     seeding: bool
     artifacts: Path
+    signing: Literal["off", "warn", "enforce"]
+    monitoring: Literal["basic", "full"]
+    warning_recipients: tuple[str, ...]
+    critical_recipients: tuple[str, ...]
+    probe_minutes: int
+    budget_usd: int
+    traffic_shift: Literal["all-at-once", "canary"]
+    canary_percent: int
+    canary_minutes: int
+    approvers: tuple[str, ...]
+    attempt: int
+    jwt_issuer: str
+    jwt_audience: tuple[str, ...]
+    cors_origins: tuple[str, ...]
+    domain_name: str
+    domain_certificate: str
+    throttle_rate: int
+    throttle_burst: int
+    backup_lock: bool
+    backup_days: int
 
     @property
     def protected(self) -> bool:
@@ -78,10 +108,21 @@ class StackSettings:
         Raises:
             SettingsError: for the first rule that is broken.
         """
-        if not re.fullmatch(r"(?=.{1,30}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", self.stack):
-            # Physical names are made from it, and RDS takes the least: lower case, no two hyphens in a row.
+        self._check_place()
+        self._check_database()
+        self._check_functions()
+        self._check_api()
+        self._check_release()
+        self._check_watch()
+        if self.protected:
+            self._check_protected()
+
+    def _check_place(self) -> None:
+        if not re.fullmatch(r"(?=.{1,24}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", self.stack):
+            # Physical names are made from it: RDS takes no upper case and no two hyphens in a row, and a role's name
+            # ends at 64 characters.
             raise SettingsError(
-                f"the stack's name is {self.stack!r}: give 1 to 30 lower-case letters, digits and single hyphens, a "
+                f"the stack's name is {self.stack!r}: give 1 to 24 lower-case letters, digits and single hyphens, a "
                 "letter first (pulumi stack init …)"
             )
         _check(re.fullmatch(r"\d{12}", self.account), "account", self.account, "give the 12 digits of an AWS account")
@@ -104,55 +145,134 @@ class StackSettings:
             self.vpc_cidr,
             f"give a range of /16 to /20 within {', '.join(map(str, PRIVATE))}",
         )
+
+    def _check_database(self) -> None:
+        _within("databaseBackupDays", self.database_backup_days, 1, 35, "days")
+        _within("databaseStorageGb", self.database_storage_gb, 20, 65536, "GiB")
+        _within("databaseMaxConnections", self.database_max_connections, 20, 5000, "connections")
+        # The proxy takes its share of what the database accepts; the rest is the migrator's and people's.
         _check(
-            1 <= self.database_backup_days <= 35, "databaseBackupDays", self.database_backup_days, "give 1 to 35 days"
+            self.function_concurrency <= PROXY_SHARE * self.database_max_connections,
+            "functionConcurrency",
+            self.function_concurrency,
+            f"give at most {int(PROXY_SHARE * self.database_max_connections)}, or raise databaseMaxConnections: each "
+            "concurrent request may hold a connection",
         )
-        _check(
-            20 <= self.database_storage_gb <= 65536,
-            "databaseStorageGb",
-            self.database_storage_gb,
-            "give 20 to 65536 GiB",
-        )
+        _within("backupDays", self.backup_days, 1, 36500, "days")
+
+    def _check_functions(self) -> None:
         _check(
             re.fullmatch(r"python3\.\d+", self.function_runtime),
             "functionRuntime",
             self.function_runtime,
             "give a Python runtime such as python3.13",
         )
-        _check(
-            self.function_architecture in {"arm64", "x86_64"},
-            "functionArchitecture",
-            self.function_architecture,
-            "give arm64 or x86_64",
-        )
-        _check(
-            128 <= self.function_memory_mb <= 10240, "functionMemoryMb", self.function_memory_mb, "give 128 to 10240 MB"
-        )
-        _check(
-            1 <= self.function_timeout_seconds <= 29,
-            "functionTimeoutSeconds",
-            self.function_timeout_seconds,
-            "give 1 to 29 seconds",
-        )
+        _one_of("functionArchitecture", self.function_architecture, ("arm64", "x86_64"))
+        _within("functionMemoryMb", self.function_memory_mb, 128, 10240, "MB")
+        _within("functionTimeoutSeconds", self.function_timeout_seconds, 1, 29, "seconds")
+        _within("functionConcurrency", self.function_concurrency, 1, 1000, "requests")
+        _within("functionProvisioned", self.function_provisioned, 0, self.function_concurrency, "instances")
         _check(
             self.log_retention_days in RETENTION_DAYS,
             "logRetentionDays",
             self.log_retention_days,
             f"give one of {', '.join(map(str, sorted(RETENTION_DAYS)))}",
         )
-        if self.protected:
-            for key, value in (
-                ("databaseMultiAz", self.database_multi_az),
-                ("databaseDeletionProtection", self.database_deletion_protection),
-            ):
-                _check(value, key, value, f"set it to true: stack {self.stack} is protected")
-            _check(not self.seeding, "seeding", self.seeding, f"set it to false: stack {self.stack} is protected")
+        _one_of("logLevel", self.log_level, ("DEBUG", "INFO", "WARNING", "ERROR"))
+        _one_of("signing", self.signing, ("off", "warn", "enforce"))
+
+    def _check_api(self) -> None:
+        issuer = urlsplit(self.jwt_issuer)
+        _check(
+            not self.jwt_issuer
+            or (issuer.scheme == "https" and issuer.hostname and not issuer.query and not issuer.fragment),
+            "jwtIssuer",
+            self.jwt_issuer,
+            "give the https URL of an OpenID Connect issuer, or leave it out",
+        )
+        _check(
+            bool(self.jwt_issuer) == bool(self.jwt_audience) and all(self.jwt_audience),
+            "jwtAudience",
+            self.jwt_audience,
+            "name at least one audience where jwtIssuer is set, and none where it is not: a token for anybody else "
+            "would open this API",
+        )
+        for origin in self.cors_origins:
             _check(
-                self.database_backup_days >= 7,
-                "databaseBackupDays",
-                self.database_backup_days,
-                f"give 7 days or more: stack {self.stack} is protected",
+                re.fullmatch(r"https://[a-z0-9.-]+(:\d+)?|http://localhost(:\d+)?", origin),
+                "corsOrigins",
+                origin,
+                "give origins such as https://shop.example.com, without a path and never *",
             )
+        _check(
+            not self.domain_name or re.fullmatch(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", self.domain_name),
+            "domainName",
+            self.domain_name,
+            "give a host name such as api.example.com",
+        )
+        certificate = rf"arn:aws[\w-]*:acm:{re.escape(self.region)}:{self.account}:certificate/[\w-]+"
+        _check(
+            re.fullmatch(certificate, self.domain_certificate) if self.domain_name else not self.domain_certificate,
+            "domainCertificate",
+            self.domain_certificate,
+            "give the ARN of an ACM certificate of this account and region where domainName is set, and only there",
+        )
+        _within("throttleRate", self.throttle_rate, 1, 10000, "requests a second")
+        _within("throttleBurst", self.throttle_burst, 1, 5000, "requests")
+
+    def _check_release(self) -> None:
+        _one_of("trafficShift", self.traffic_shift, ("all-at-once", "canary"))
+        _within("canaryPercent", self.canary_percent, 1, 50, "percent")
+        _within("canaryMinutes", self.canary_minutes, 1, 10, "minutes")
+        _check(
+            len(set(self.approvers)) == len(self.approvers) and set(self.approvers) <= set(APPROVERS),
+            "approvers",
+            self.approvers,
+            f"name each at most once, of {', '.join(APPROVERS)}",
+        )
+        _within("attempt", self.attempt, 1, 9999, "as the attempt's number")
+
+    def _check_watch(self) -> None:
+        _one_of("monitoring", self.monitoring, ("basic", "full"))
+        for key, recipients in (
+            ("warningRecipients", self.warning_recipients),
+            ("criticalRecipients", self.critical_recipients),
+        ):
+            for recipient in recipients:
+                _check(
+                    re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+|https://[^/\s]+(/\S*)?", recipient),
+                    key,
+                    recipient,
+                    "give e-mail addresses or https URLs",
+                )
+        _within("probeMinutes", self.probe_minutes, 1, 60, "minutes")
+        _within("budgetUsd", self.budget_usd, 1, 10_000_000, "US dollars")
+
+    def _check_protected(self) -> None:
+        why = f"stack {self.stack} is protected"
+        for key, value, wanted in (
+            ("databaseMultiAz", self.database_multi_az, True),
+            ("databaseDeletionProtection", self.database_deletion_protection, True),
+            ("seeding", self.seeding, False),
+            ("databaseTunnel", self.database_tunnel, False),
+            ("signing", self.signing, "enforce"),
+            ("monitoring", self.monitoring, "full"),
+            ("trafficShift", self.traffic_shift, "canary"),
+        ):
+            _check(value == wanted, key, value, f"set it to {json.dumps(wanted)}: {why}")
+        _within("databaseBackupDays", self.database_backup_days, 7, 35, f"days: {why}")
+        _check(self.approvers, "approvers", self.approvers, f"name who approves a release: {why}")
+        if self.stack == "prod":
+            why = "production is what nobody can make again"
+            _check(self.backup_lock, "backupLock", self.backup_lock, f"set it to true: {why}")
+            _within("databaseBackupDays", self.database_backup_days, 35, 35, f"days: {why}")
+            _check(
+                self.critical_recipients,
+                "criticalRecipients",
+                self.critical_recipients,
+                "name who is woken when production fails",
+            )
+            _check(len(self.approvers) >= 2, "approvers", self.approvers, "name two: production needs four eyes")
 
 
 def load() -> StackSettings:
@@ -164,6 +284,7 @@ def load() -> StackSettings:
     import pulumi
 
     config = pulumi.Config()
+    check_accounts(pulumi.Config("aws").get_object("allowedAccountIds"), config.require("account"))
     stack = StackSettings(
         project=pulumi.get_project(),
         stack=pulumi.get_stack(),
@@ -177,17 +298,54 @@ def load() -> StackSettings:
         database_multi_az=config.require_bool("databaseMultiAz"),
         database_deletion_protection=config.require_bool("databaseDeletionProtection"),
         database_ca=config.require("databaseCa"),
+        database_max_connections=config.require_int("databaseMaxConnections"),
+        database_tunnel=config.require_bool("databaseTunnel"),
         function_runtime=config.require("functionRuntime"),
         function_architecture=cast("Literal['arm64', 'x86_64']", config.require("functionArchitecture")),
         function_memory_mb=config.require_int("functionMemoryMb"),
         function_timeout_seconds=config.require_int("functionTimeoutSeconds"),
+        function_concurrency=config.require_int("functionConcurrency"),
+        function_provisioned=config.require_int("functionProvisioned"),
         log_retention_days=config.require_int("logRetentionDays"),
         log_level=config.require("logLevel"),
         seeding=config.require_bool("seeding"),
         artifacts=ROOT / config.require("artifacts"),
+        signing=cast("Literal['off', 'warn', 'enforce']", config.require("signing")),
+        monitoring=cast("Literal['basic', 'full']", config.require("monitoring")),
+        warning_recipients=_strings(config, "warningRecipients"),
+        critical_recipients=_strings(config, "criticalRecipients"),
+        probe_minutes=config.require_int("probeMinutes"),
+        budget_usd=config.require_int("budgetUsd"),
+        traffic_shift=cast("Literal['all-at-once', 'canary']", config.require("trafficShift")),
+        canary_percent=config.require_int("canaryPercent"),
+        canary_minutes=config.require_int("canaryMinutes"),
+        approvers=_strings(config, "approvers"),
+        attempt=config.require_int("attempt"),
+        jwt_issuer=config.get("jwtIssuer") or "",
+        jwt_audience=_strings(config, "jwtAudience"),
+        cors_origins=_strings(config, "corsOrigins"),
+        domain_name=config.get("domainName") or "",
+        domain_certificate=config.get("domainCertificate") or "",
+        throttle_rate=config.require_int("throttleRate"),
+        throttle_burst=config.require_int("throttleBurst"),
+        backup_lock=config.require_bool("backupLock"),
+        backup_days=config.require_int("backupDays"),
     )
     check_authorities(stack)
     return stack
+
+
+def check_accounts(allowed: object, account: str) -> None:
+    """Check that the provider acts in the stack's own account and refuses any other's credentials.
+
+    Raises:
+        SettingsError: `aws:allowedAccountIds` is not exactly the account.
+    """
+    if allowed != [account]:
+        raise SettingsError(
+            f"aws:allowedAccountIds is {allowed!r}: make it the stack's one account, [{account!r}], so that nobody "
+            "deploys with another account's credentials"
+        )
 
 
 def check_authorities(stack: StackSettings) -> None:
@@ -222,6 +380,14 @@ def _strings(config: pulumi.Config, key: str) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise _error(key, values, "give a list of strings")
     return tuple(values)
+
+
+def _within(key: str, value: int, low: int, high: int, unit: str) -> None:
+    _check(low <= value <= high, key, value, f"give {low} to {high} {unit}" if low < high else f"give {low} {unit}")
+
+
+def _one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
+    _check(value in choices, key, value, f"give {', '.join(choices[:-1])} or {choices[-1]}")
 
 
 def _error(key: str, value: object, remedy: str) -> SettingsError:
