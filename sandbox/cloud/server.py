@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.cloud import functions, patches, services
+from sandbox.cloud import functions, messaging, patches, services
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.layers import Layers
@@ -83,6 +83,7 @@ class Cloud:
         patches.wrap_service("apigateway", services.http_api(self._endpoint))
         patches.wrap_service("secretsmanager", services.secrets_manager(secrets))
         patches.wrap_service("ec2", services.ec2(ec2))
+        messaging.wrap()
 
     async def start(self) -> None:
         """Load the last snapshot and bring its databases up."""

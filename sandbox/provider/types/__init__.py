@@ -20,7 +20,20 @@ if TYPE_CHECKING:
 
     from sandbox.provider.table import Resource
 
-_FILES = ("ec2", "rds", "kms", "secretsmanager", "cloudwatch", "iam", "lambda_", "apigatewayv2", "s3", "ssm")
+_FILES = (
+    "ec2",
+    "rds",
+    "kms",
+    "secretsmanager",
+    "cloudwatch",
+    "iam",
+    "lambda_",
+    "apigatewayv2",
+    "s3",
+    "ssm",
+    "sns",
+    "sqs",
+)
 
 TAGGING: Mapping[str, Tagging] = {
     "rds": Tagging(

@@ -141,6 +141,16 @@ def _drift_alias(functions: Any, state: Any) -> str:
     return "functionVersion"
 
 
+def _drift_topic(sns: Any, state: Any) -> str:
+    sns.set_topic_attributes(TopicArn=state.id, AttributeName="DisplayName", AttributeValue="changed")
+    return "displayName"
+
+
+def _drift_queue(sqs: Any, state: Any) -> str:
+    sqs.set_queue_attributes(QueueUrl=state.id, Attributes={"MessageRetentionPeriod": "60"})
+    return "messageRetentionSeconds"
+
+
 FUNCTION = {
     "role": "${role.arn}",
     "handler": "code.handler",
@@ -517,6 +527,86 @@ EXAMPLES = (
         {"value": "two", "description": None},
         _drift_value,
         "ssm",
+    ),
+    Example(
+        "topic",
+        "aws:sns/topic:Topic",
+        {
+            "displayName": "a",
+            "kmsMasterKeyId": "alias/aws/sns",
+            "signatureVersion": 2,
+            "policy": policy("sns:Publish", Service="cloudwatch.amazonaws.com"),
+            "deliveryPolicy": json.dumps({"http": {"disableSubscriptionOverrides": False}}),
+            "tags": {"a": "b"},
+        },
+        {
+            "displayName": None,
+            "kmsMasterKeyId": "${key}",
+            "policy": policy("sns:Publish", Service="budgets.amazonaws.com"),
+            "tracingConfig": "Active",
+            "tags": {"a": "c"},
+        },
+        _drift_topic,
+        "sns",
+    ),
+    Example(
+        "topic policy",
+        "aws:sns/topicPolicy:TopicPolicy",
+        {"arn": "${topic}", "policy": policy("sns:Publish", Service="events.amazonaws.com")},
+        {"policy": policy("sns:Publish", Service="scheduler.amazonaws.com")},
+        stays=True,
+    ),
+    Example(
+        "email subscription",
+        "aws:sns/topicSubscription:TopicSubscription",
+        {"topic": "${topic}", "protocol": "email", "endpoint": "on-call@example.com"},
+        {"filterPolicy": json.dumps({"severity": ["critical"]}), "filterPolicyScope": "MessageBody"},
+        stays=True,
+    ),
+    Example(
+        "queue subscription",
+        "aws:sns/topicSubscription:TopicSubscription",
+        {
+            "topic": "${topic}",
+            "protocol": "sqs",
+            "endpoint": "${queue.arn}",
+            "rawMessageDelivery": True,
+            "redrivePolicy": '{"deadLetterTargetArn": "${dead letters.arn}"}',
+        },
+        {"rawMessageDelivery": False, "redrivePolicy": None},
+    ),
+    Example(
+        "dead letters",
+        "aws:sqs/queue:Queue",
+        {"messageRetentionSeconds": 1209600, "kmsMasterKeyId": "${key.arn}", "tags": {"a": "b"}},
+        {"kmsMasterKeyId": None, "sqsManagedSseEnabled": True, "tags": None},
+        _drift_queue,
+        "sqs",
+    ),
+    Example(
+        "queue",
+        "aws:sqs/queue:Queue",
+        {
+            "visibilityTimeoutSeconds": 60,
+            "redrivePolicy": '{"deadLetterTargetArn": "${dead letters.arn}", "maxReceiveCount": 3}',
+            "sqsManagedSseEnabled": True,
+        },
+        {"visibilityTimeoutSeconds": None, "receiveWaitTimeSeconds": 20, "tags": {"a": "b"}},
+    ),
+    Example(
+        "queue policy",
+        "aws:sqs/queuePolicy:QueuePolicy",
+        {"queueUrl": "${queue}", "policy": policy("sqs:SendMessage", Service="sns.amazonaws.com")},
+        {"policy": policy("sqs:SendMessage", Service="events.amazonaws.com")},
+    ),
+    Example(
+        "redrive allowance",
+        "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
+        {
+            "queueUrl": "${dead letters}",
+            "redriveAllowPolicy": '{"redrivePermission": "byQueue", "sourceQueueArns": ["${queue.arn}"]}',
+        },
+        {"redriveAllowPolicy": '{"redrivePermission": "denyAll"}'},
     ),
 )
 BY_NAME = {example.name: example for example in EXAMPLES}
