@@ -236,6 +236,43 @@ def authorise_as_aws() -> None:
     iam_evaluator._resolve_condition_key = condition_key_as_aws
 
 
+def take_loopback_for_tls() -> None:
+    """Count every request as made over TLS (`aws:SecureTransport`): plain HTTP on loopback is what stands for it."""
+    from ministack import app
+
+    pin = expect(app, "pin_request_origin", "source_ip", "secure_transport")
+    app.pin_request_origin = lambda source_ip, _: pin(source_ip, True)
+
+
+def stop_own_schedules() -> None:
+    """Keep the emulator from firing schedules and rules by itself: `schedules` does, on the sandbox's clock."""
+    from ministack.services import eventbridge, scheduler
+
+    for module in (eventbridge, scheduler):
+        expect(module, "start_scheduler")
+        module.start_scheduler = lambda: None
+
+
+def require_functions_to_let_rules_invoke() -> None:
+    """Check, as EventBridge does, that a function's own policy lets the rule invoke it."""
+    from ministack.services import eventbridge, lambda_svc
+
+    invoke = expect(eventbridge, "_invoke_target", "target", "event", "rule", "view")
+    records = expect(lambda_svc, "_functions")
+
+    @functools.wraps(invoke)
+    def invoke_permitted(target: Any, event: Any, rule: Any, view: Any = None) -> Any:
+        arn = str(target.get("Arn", ""))
+        if ":function:" in arn:
+            name, _, qualifier = arn.rpartition(":function:")[2].partition(":")
+            policy = (records.get(name) or {}).get("policy") or {}
+            if not access.service_may_invoke("events.amazonaws.com", policy, name, qualifier, rule["Arn"]):
+                return None
+        return invoke(target, event, rule, view)
+
+    eventbridge._invoke_target = invoke_permitted
+
+
 def modules(*names: str) -> list[Any]:
     """Load service modules the way the emulator does, so that it saves their state."""
     from ministack import app

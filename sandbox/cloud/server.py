@@ -15,11 +15,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.cloud import functions, messaging, patches, services
+from sandbox.cloud import functions, messaging, openid, patches, services, storage, trails
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.layers import Layers
 from sandbox.cloud.rds import Rds
+from sandbox.cloud.schedules import Schedules
 from sandbox.cloud.state import State
 from sandbox.cloud.tls import Authority
 
@@ -83,16 +84,25 @@ class Cloud:
         patches.wrap_service("apigateway", services.http_api(self._endpoint))
         patches.wrap_service("secretsmanager", services.secrets_manager(secrets))
         patches.wrap_service("ec2", services.ec2(ec2))
+        s3, trails_module, iam = patches.modules("s3", "cloudtrail", "iam")
+        patches.wrap_service("s3", storage.s3(s3))
+        patches.wrap_service("cloudtrail", trails.cloudtrail(trails_module, s3))
+        patches.wrap_service("iam", openid.providers(iam))
+        patches.take_loopback_for_tls()
         messaging.wrap()
+        patches.require_functions_to_let_rules_invoke()
+        self._schedules = Schedules(self._clock, self._endpoint)
 
     async def start(self) -> None:
         """Load the last snapshot and bring its databases up."""
         if not self._state.load():
             _log.info("starting empty")
         await self._rds.resume()
+        self._schedules.start()
 
     async def stop(self) -> None:
         """End workers and databases; nothing is saved."""
+        await self._schedules.close()
         await self._rds.close()
         await asyncio.gather(self._fleet.close(), asyncio.to_thread(functions.end_all, self._pool))
 

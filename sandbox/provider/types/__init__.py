@@ -31,8 +31,11 @@ _FILES = (
     "apigatewayv2",
     "s3",
     "ssm",
+    "cloudtrail",
     "sns",
     "sqs",
+    "scheduler",
+    "events",
 )
 
 TAGGING: Mapping[str, Tagging] = {

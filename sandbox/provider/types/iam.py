@@ -96,6 +96,43 @@ def _other_versions(context: Context) -> list[str]:
     return [version["VersionId"] for version in versions if not version["IsDefaultVersion"]]
 
 
+# Instance profiles
+
+
+def _put_profile_role(context: Context) -> None:
+    """A profile holds one role at most: the old one leaves before the new one comes."""
+    old, new = context.old_inputs.get("role"), context.inputs.get("role")
+    if old and old != new:
+        context.call("remove_role_from_instance_profile", InstanceProfileName=context.id, RoleName=old)
+    if new and new != old:
+        context.call("add_role_to_instance_profile", InstanceProfileName=context.id, RoleName=new)
+
+
+def _delete_profile(context: Context) -> None:
+    found = context.call("get_instance_profile", InstanceProfileName=context.id)["InstanceProfile"]
+    for role in found["Roles"]:
+        context.call("remove_role_from_instance_profile", InstanceProfileName=context.id, RoleName=role["RoleName"])
+    context.call("delete_instance_profile", InstanceProfileName=context.id)
+
+
+# OpenID Connect providers
+
+
+def _put_client_ids(context: Context) -> None:
+    old, new = (set(values.get("clientIdLists") or ()) for values in (context.state, context.inputs))
+    for operation, clients in (
+        ("remove_client_id_from_open_id_connect_provider", old - new),
+        ("add_client_id_to_open_id_connect_provider", new - old),
+    ):
+        for client in sorted(clients):
+            context.call(operation, OpenIDConnectProviderArn=context.id, ClientID=client)
+
+
+def _refine_provider(_context: Context, outputs: dict[str, Any]) -> None:
+    """AWS answers with the host alone."""
+    outputs["url"] = f"https://{outputs['url'].removeprefix('https://')}"
+
+
 ENTRIES = (
     Resource(
         "aws:iam/role:Role",
@@ -202,5 +239,54 @@ ENTRIES = (
         names={"role": "RoleName"},
         replaces=("role", "policyArn"),
         gone=GONE,
+    ),
+    Resource(
+        "aws:iam/instanceProfile:InstanceProfile",
+        "iam",
+        create=Call("create_instance_profile", {}, ("name", "path")),
+        id="{name}",
+        reads=(
+            Read(
+                "get_instance_profile",
+                {"InstanceProfileName": "{id}"},
+                "InstanceProfile",
+                outputs={"role": "Roles[0].RoleName", "uniqueId": "InstanceProfileId"},
+            ),
+        ),
+        settings=(Do(_put_profile_role, ("role",)),),
+        delete=Do(_delete_profile),
+        names={"name": "InstanceProfileName"},
+        name="name",
+        replaces=("name", "path"),
+        defaults={"path": "/"},
+        unsupported=("namePrefix",),
+        gone=GONE,
+        tagging=Tagging(
+            Call("tag_instance_profile", {"InstanceProfileName": "{id}"}),
+            Call("untag_instance_profile", {"InstanceProfileName": "{id}"}),
+        ),
+    ),
+    Resource(
+        "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+        "iam",
+        create=Call("create_open_id_connect_provider", {}, ("url", "clientIdLists", "thumbprintLists")),
+        id="OpenIDConnectProviderArn",
+        reads=(Read("get_open_id_connect_provider", {"OpenIDConnectProviderArn": "{id}"}),),
+        update=(
+            Do(_put_client_ids, ("clientIdLists",)),
+            Call(
+                "update_open_id_connect_provider_thumbprint", {"OpenIDConnectProviderArn": "{id}"}, ("thumbprintLists",)
+            ),
+        ),
+        delete=Call("delete_open_id_connect_provider", {"OpenIDConnectProviderArn": "{id}"}, ()),
+        replaces=("url",),
+        sets=("clientIdLists",),
+        outputs={"arn": "{id}"},
+        refine=_refine_provider,
+        gone=GONE,
+        tagging=Tagging(
+            Call("tag_open_id_connect_provider", {"OpenIDConnectProviderArn": "{id}"}),
+            Call("untag_open_id_connect_provider", {"OpenIDConnectProviderArn": "{id}"}),
+        ),
     ),
 )

@@ -6,6 +6,8 @@ import base64
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from sandbox.provider import mapping
+from sandbox.provider.resource import ResourceError
 from sandbox.provider.table import Call, Do, Read, Resource, Tagging
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 GONE = ("404", "NoSuchBucket", "NotFound")
 UNSET = ("NoSuchTagSet", "NoSuchTagSetError")
+UNLOCKED = ("ObjectLockConfigurationNotFoundError",)
+STORAGE_CLASSES = ("GLACIER", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "DEEP_ARCHIVE", "GLACIER_IR")
 ZONES = {  # of the website endpoints, for alias records
     "eu-central-1": "Z21DNDUVLTQW6Q",
     "eu-west-1": "Z1BKCTXD74EZPE",
@@ -46,14 +50,39 @@ def _put_bucket_tags(context: Context) -> None:
 
 
 def _delete_bucket(context: Context) -> None:
+    """Delete a bucket, emptied first where the program says so; what is locked for good stays, and so does the bucket.
+
+    Raises:
+        ResourceError: an object cannot be deleted.
+    """
     if context.state.get("forceDestroy"):
+        bypass: dict[str, Any] = {"BypassGovernanceRetention": True} if _locks(context) else {}
         client = context.cloud.client("s3", context.region)
         for page in client.get_paginator("list_object_versions").paginate(Bucket=context.id):
             found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
             objects = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
             if objects:
-                context.call("delete_objects", Bucket=context.id, Delete={"Objects": objects, "Quiet": True})
+                wanted = {"Objects": objects, "Quiet": True}
+                answer = context.call("delete_objects", Bucket=context.id, Delete=wanted, **bypass)
+                for error in answer.get("Errors", []):
+                    raise ResourceError(
+                        f"{context.entry.token} {context.id!r}: DeleteObjects failed for {error['Key']!r}: "
+                        f"{error['Code']}: {error['Message']}"
+                    )
     context.call("delete_bucket", Bucket=context.id)
+
+
+def _locks(context: Context) -> bool:
+    """Whether object lock is enabled for the bucket."""
+    from botocore.exceptions import ClientError
+
+    try:
+        context.call("get_object_lock_configuration", Bucket=context.id)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in UNLOCKED:
+            raise
+        return False
+    return True
 
 
 def _refine_bucket(context: Context, outputs: dict[str, Any]) -> None:
@@ -62,6 +91,7 @@ def _refine_bucket(context: Context, outputs: dict[str, Any]) -> None:
         "enabled": versioning.get("Status") == "Enabled",
         "mfaDelete": versioning.get("MFADelete") == "Enabled",
     }
+    outputs["objectLockEnabled"] = _locks(context)
     outputs["hostedZoneId"] = ZONES.get(context.region, "")
     outputs["bucketRegion"] = context.region
 
@@ -157,14 +187,82 @@ def _put_versioning(context: Context) -> None:
 
 
 def _suspend_versioning(context: Context) -> None:
-    if (context.state.get("versioningConfiguration") or {}).get("status") == "Enabled":
+    """Suspend it, unless it never was on, or object lock holds it on: then it is only forgotten, as the provider does.
+
+    Raises:
+        botocore.exceptions.ClientError: other than that.
+    """
+    from botocore.exceptions import ClientError
+
+    if (context.state.get("versioningConfiguration") or {}).get("status") != "Enabled":
+        return
+    try:
         context.call(
             "put_bucket_versioning", Bucket=context.scope("bucket"), VersioningConfiguration={"Status": "Suspended"}
         )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidBucketState":
+            raise
+
+
+def _verify_lock(inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
+    retention = (inputs.get("rule") or {}).get("defaultRetention") if isinstance(inputs.get("rule"), dict) else None
+    if isinstance(retention, dict):
+        given = [name for name in ("days", "years") if name in retention]
+        if len(given) != 1:
+            return [("rule.defaultRetention", f"give one of days and years; got {' and '.join(given) or 'neither'}")]
+        if "mode" not in retention:
+            return [("rule.defaultRetention.mode", "missing; GOVERNANCE or COMPLIANCE")]
+    return []
+
+
+def _put_lifecycle(context: Context) -> Any:
+    """Put all rules; one without a filter is one for every object, and tags are pairs in the API."""
+    params = context.parameters(LIFECYCLE)
+    params["LifecycleConfiguration"] = {"Rules": [_rule_to_api(rule) for rule in context.inputs.get("rules") or []]}
+    return context.call("put_bucket_lifecycle_configuration", **params)
+
+
+def _rule_to_api(rule: Mapping[str, Any]) -> dict[str, Any]:
+    shape = mapping.operation_model("s3", "put_bucket_lifecycle_configuration").input_shape
+    member = shape.members["LifecycleConfiguration"].members["Rules"].member
+    given = {name: value for name, value in rule.items() if not name.startswith("__")}
+    both = (given.get("filter") or {}).get("and")
+    if both and both.get("tags"):
+        pairs = [{"key": key, "value": value} for key, value in both["tags"].items()]
+        given["filter"] = {**given["filter"], "and": {**both, "tags": pairs}}
+    written: dict[str, Any] = mapping.to_api(given, member, "rules", {})
+    if "filter" not in given and "prefix" not in given:
+        written["Filter"] = {"Prefix": ""}
+    return written
+
+
+def _refine_lifecycle(context: Context, outputs: dict[str, Any]) -> None:
+    """Tags of a filter are a map here."""
+    found = context.found or {}
+    for rule, read in zip(outputs.get("rules") or [], found.get("Rules") or [], strict=False):
+        both = (read.get("Filter") or {}).get("And") or {}
+        if both.get("Tags"):
+            rule["filter"]["and"]["tags"] = {tag["Key"]: tag["Value"] for tag in both["Tags"]}
+
+
+def _forget_lock(context: Context) -> None:
+    """Object lock cannot be taken off a bucket; what the program can give back is the default retention."""
+    context.call(
+        "put_object_lock_configuration",
+        Bucket=context.scope("bucket"),
+        ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"},
+    )
 
 
 VERSIONING = Call(
     "put_bucket_versioning", {}, ("bucket", "expectedBucketOwner", "mfa", "versioningConfiguration"), whole=True
+)
+LIFECYCLE = Call(
+    "put_bucket_lifecycle_configuration",
+    {},
+    ("bucket", "expectedBucketOwner", "transitionDefaultMinimumObjectSize"),
+    whole=True,
 )
 OF_BUCKET = {"Bucket": "{bucket}", "ExpectedBucketOwner": "{expectedBucketOwner}"}
 
@@ -184,7 +282,6 @@ ENTRIES = (
         defaults={"forceDestroy": False},
         initial={"tagsAll": {}},
         local=("forceDestroy",),
-        write_only=("objectLockEnabled",),
         unsupported=(
             "accelerationStatus",
             "acl",
@@ -279,6 +376,107 @@ ENTRIES = (
         sets=("rules",),
         arns=("rules.applyServerSideEncryptionByDefault.kmsMasterKeyId",),
         gone=(*GONE, "ServerSideEncryptionConfigurationNotFoundError"),
+    ),
+    Resource(
+        "aws:s3/bucketPolicy:BucketPolicy",
+        "s3",
+        create=(put_policy := Call("put_bucket_policy", {}, ("bucket", "policy"), whole=True)),
+        id="{bucket}",
+        reads=(Read("get_bucket_policy", {"Bucket": "{bucket}"}),),
+        update=(put_policy,),
+        delete=Call("delete_bucket_policy", {"Bucket": "{bucket}"}, ()),
+        replaces=("bucket",),
+        documents=("policy",),
+        gone=(*GONE, "NoSuchBucketPolicy"),
+    ),
+    Resource(
+        "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+        "s3",
+        aliases=("aws:s3/bucketObjectLockConfigurationV2:BucketObjectLockConfigurationV2",),
+        create=(
+            put_lock := Call(
+                "put_object_lock_configuration",
+                {},
+                ("bucket", "expectedBucketOwner", "objectLockEnabled", "rule", "token"),
+                names={
+                    "objectLockEnabled": "ObjectLockConfiguration.ObjectLockEnabled",
+                    "rule": "ObjectLockConfiguration.Rule",
+                },
+                whole=True,
+            )
+        ),
+        id="{bucket}",
+        reads=(Read("get_object_lock_configuration", OF_BUCKET, "ObjectLockConfiguration"),),
+        update=(put_lock,),
+        delete=Do(_forget_lock),
+        replaces=("bucket", "expectedBucketOwner", "objectLockEnabled"),
+        defaults={"objectLockEnabled": "Enabled"},
+        write_only=("token",),
+        verify=_verify_lock,
+        gone=(*GONE, *UNLOCKED),
+    ),
+    Resource(
+        "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+        "s3",
+        create=(
+            put_ownership := Call(
+                "put_bucket_ownership_controls", {}, ("bucket", "rule"), names={"rule": "OwnershipControls.Rules"}
+            )
+        ),
+        id="{bucket}",
+        reads=(
+            Read("get_bucket_ownership_controls", {"Bucket": "{bucket}"}, outputs={"rule": "OwnershipControls.Rules"}),
+        ),
+        update=(put_ownership,),
+        delete=Call("delete_bucket_ownership_controls", {"Bucket": "{bucket}"}, ()),
+        replaces=("bucket",),
+        gone=(*GONE, "OwnershipControlsNotFoundError"),
+    ),
+    Resource(
+        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        "s3",
+        aliases=("aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2",),
+        create=Do(_put_lifecycle, ("rules", *(LIFECYCLE.carries or ())), LIFECYCLE),
+        id="{bucket}",
+        reads=(Read("get_bucket_lifecycle_configuration", OF_BUCKET),),
+        update=(Do(_put_lifecycle, ("rules", "transitionDefaultMinimumObjectSize"), LIFECYCLE),),
+        delete=Call("delete_bucket_lifecycle", OF_BUCKET, ()),
+        replaces=("bucket", "expectedBucketOwner"),
+        allowed={"rules.status": ("Enabled", "Disabled"), "rules.transitions.storageClass": STORAGE_CLASSES},
+        local=("timeouts",),
+        refine=_refine_lifecycle,
+        gone=(*GONE, "NoSuchLifecycleConfiguration"),
+    ),
+    Resource(
+        "aws:s3/bucketLogging:BucketLogging",
+        "s3",
+        aliases=("aws:s3/bucketLoggingV2:BucketLoggingV2",),
+        create=(
+            put_logging := Call(
+                "put_bucket_logging",
+                {},
+                (
+                    "bucket",
+                    "expectedBucketOwner",
+                    "targetBucket",
+                    "targetPrefix",
+                    "targetGrants",
+                    "targetObjectKeyFormat",
+                ),
+                names={
+                    name: f"BucketLoggingStatus.LoggingEnabled.{name[0].upper()}{name[1:]}"
+                    for name in ("targetBucket", "targetPrefix", "targetGrants", "targetObjectKeyFormat")
+                },
+                whole=True,
+            )
+        ),
+        id="{bucket}",
+        reads=(Read("get_bucket_logging", OF_BUCKET, "LoggingEnabled"),),
+        update=(put_logging,),
+        delete=Call("put_bucket_logging", {**OF_BUCKET, "BucketLoggingStatus": {}}, ()),
+        replaces=("bucket", "expectedBucketOwner"),
+        sets=("targetGrants",),
+        gone=GONE,
     ),
     Resource(
         "aws:s3/bucketObjectv2:BucketObjectv2",

@@ -146,11 +146,75 @@ def _drift_topic(sns: Any, state: Any) -> str:
     return "displayName"
 
 
+def _drift_schedule(scheduler: Any, state: Any) -> str:
+    group, name = state.id.split("/")
+    found = scheduler.get_schedule(GroupName=group, Name=name)
+    kept = {key: found[key] for key in ("FlexibleTimeWindow", "ScheduleExpression", "Target")}
+    scheduler.update_schedule(GroupName=group, Name=name, State="ENABLED", **kept)
+    return "state"
+
+
+def _drift_event_rule(events: Any, state: Any) -> str:
+    events.enable_rule(Name=state.id)
+    return "state"
+
+
 def _drift_queue(sqs: Any, state: Any) -> str:
     sqs.set_queue_attributes(QueueUrl=state.id, Attributes={"MessageRetentionPeriod": "60"})
     return "messageRetentionSeconds"
 
 
+def _drift_bucket_policy(s3: Any, state: Any) -> str:
+    changed = policy("s3:GetObject", AWS=ACCOUNT).replace('"*"', f'"arn:aws:s3:::{state.id}/*"')
+    s3.put_bucket_policy(Bucket=state.id, Policy=changed)
+    return "policy"
+
+
+def _drift_lock(s3: Any, state: Any) -> str:
+    s3.put_object_lock_configuration(Bucket=state.id, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"})
+    return "rule"
+
+
+def _drift_logging(trails: Any, state: Any) -> str:
+    trails.stop_logging(Name=state.id)
+    return "enableLogging"
+
+
+BUCKET_POLICY = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "deny",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": ["s3:PutObject", "s3:DeleteObject"],
+                "Resource": ["arn:aws:s3:::${bucket}/secret/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
+)
+TRAIL_POLICY = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "cloudtrail.amazonaws.com"},
+                "Action": "s3:GetBucketAcl",
+                "Resource": "arn:aws:s3:::example-trail",
+            },
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "cloudtrail.amazonaws.com"},
+                "Action": "s3:PutObject",
+                "Resource": f"arn:aws:s3:::example-trail/AWSLogs/{ACCOUNT}/*",
+                "Condition": {"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}},
+            },
+        ],
+    }
+)
 FUNCTION = {
     "role": "${role.arn}",
     "handler": "code.handler",
@@ -389,6 +453,28 @@ EXAMPLES = (
         "attachment", "aws:iam/rolePolicyAttachment:RolePolicyAttachment", {"role": "${role}", "policyArn": "${policy}"}
     ),
     Example(
+        "bounded role",
+        "aws:iam/role:Role",
+        {"assumeRolePolicy": json.dumps(TRUST), "permissionsBoundary": "${policy}"},
+        {"permissionsBoundary": None},
+    ),
+    Example(
+        "profile",
+        "aws:iam/instanceProfile:InstanceProfile",
+        {"role": "${role}", "tags": {"a": "b"}},
+        {"role": "${bounded role}", "tags": {"a": "c"}},
+    ),
+    Example(
+        "identity provider",
+        "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+        {
+            "url": "https://token.actions.githubusercontent.com",
+            "clientIdLists": ["sts.amazonaws.com"],
+            "thumbprintLists": ["6938fd4d98bab03faadb97b34396831e3780aea1"],
+        },
+        {"clientIdLists": ["https://github.com/own", "sts.amazonaws.com"], "tags": {"a": "b"}},
+    ),
+    Example(
         "layer",
         "aws:lambda/layerVersion:LayerVersion",
         {"layerName": "things", "code": code("x = 1"), "compatibleRuntimes": ["python3.13"]},
@@ -509,6 +595,95 @@ EXAMPLES = (
         stays=True,
     ),
     Example(
+        "locked bucket",
+        "aws:s3/bucket:Bucket",
+        {"objectLockEnabled": True, "forceDestroy": True},
+        {"forceDestroy": False},
+    ),
+    Example(
+        "bucket policy",
+        "aws:s3/bucketPolicy:BucketPolicy",
+        {"bucket": "${bucket}", "policy": BUCKET_POLICY},
+        {"policy": BUCKET_POLICY.replace("s3:PutObject", "s3:PutObjectAcl")},
+        _drift_bucket_policy,
+        "s3",
+    ),
+    Example(
+        "object lock",
+        "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+        {"bucket": "${locked bucket}", "rule": {"defaultRetention": {"mode": "GOVERNANCE", "days": 1}}},
+        {"rule": {"defaultRetention": {"mode": "COMPLIANCE", "years": 1}}},
+        _drift_lock,
+        "s3",
+        stays=True,
+    ),
+    Example(
+        "ownership",
+        "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+        {"bucket": "${bucket}", "rule": {"objectOwnership": "BucketOwnerPreferred"}},
+        {"rule": {"objectOwnership": "BucketOwnerEnforced"}},
+    ),
+    Example(
+        "lifecycle",
+        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        {
+            "bucket": "${bucket}",
+            "rules": [
+                {
+                    "id": "all",
+                    "status": "Enabled",
+                    "noncurrentVersionExpiration": {"noncurrentDays": 30, "newerNoncurrentVersions": 3},
+                    "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7},
+                },
+                {
+                    "id": "some",
+                    "status": "Enabled",
+                    "filter": {"and": {"prefix": "a/", "tags": {"keep": "no", "more": "b"}}},
+                    "transitions": [{"days": 30, "storageClass": "STANDARD_IA"}],
+                },
+            ],
+        },
+        {"rules": [{"id": "all", "status": "Disabled", "filter": {"prefix": "b/"}, "expiration": {"days": 9}}]},
+    ),
+    Example(
+        "bucket logging",
+        "aws:s3/bucketLogging:BucketLogging",
+        {"bucket": "${bucket}", "targetBucket": "${locked bucket}", "targetPrefix": "log/"},
+        {"targetPrefix": "logs/", "targetObjectKeyFormat": {"partitionedPrefix": {"partitionDateSource": "EventTime"}}},
+    ),
+    Example("trail bucket", "aws:s3/bucket:Bucket", {"bucket": "example-trail", "forceDestroy": True}),
+    Example(
+        "trail policy", "aws:s3/bucketPolicy:BucketPolicy", {"bucket": "${trail bucket}", "policy": TRAIL_POLICY}
+    ),
+    Example(
+        "trail",
+        "aws:cloudtrail/trail:Trail",
+        {
+            "name": "example",
+            "s3BucketName": "${trail policy}",
+            "isMultiRegionTrail": True,
+            "enableLogFileValidation": True,
+            "kmsKeyId": "${key.arn}",
+            "eventSelectors": [
+                {
+                    "dataResources": [{"type": "AWS::S3::Object", "values": ["arn:aws:s3:::"]}],
+                    "readWriteType": "WriteOnly",
+                }
+            ],
+            "tags": {"a": "b"},
+        },
+        {
+            "enableLogging": False,
+            "eventSelectors": None,
+            "advancedEventSelectors": [
+                {"name": "all", "fieldSelectors": [{"field": "eventCategory", "equals": ["Management"]}]}
+            ],
+            "tags": {"c": "d"},
+        },
+        _drift_logging,
+        "cloudtrail",
+    ),
+    Example(
         "object",
         "aws:s3/bucketObjectv2:BucketObjectv2",
         {
@@ -607,6 +782,68 @@ EXAMPLES = (
             "redriveAllowPolicy": '{"redrivePermission": "byQueue", "sourceQueueArns": ["${queue.arn}"]}',
         },
         {"redriveAllowPolicy": '{"redrivePermission": "denyAll"}'},
+    ),
+    Example(
+        "scheduler role",
+        "aws:iam/role:Role",
+        {"assumeRolePolicy": json.dumps(TRUST).replace("lambda.amazonaws.com", "scheduler.amazonaws.com")},
+        {"description": "of a schedule"},
+    ),
+    Example(
+        "schedule group",
+        "aws:scheduler/scheduleGroup:ScheduleGroup",
+        {"tags": {"a": "b"}},
+        {"tags": {"a": "c"}},
+    ),
+    Example(
+        "schedule",
+        "aws:scheduler/schedule:Schedule",
+        {
+            "groupName": "${schedule group}",
+            "scheduleExpression": "rate(5 minutes)",
+            "flexibleTimeWindow": {"mode": "OFF"},
+            "state": "DISABLED",
+            "target": {
+                "arn": "${function.arn}",
+                "roleArn": "${scheduler role.arn}",
+                "input": '{"probe": true}',
+                "deadLetterConfig": {"arn": "${dead letters.arn}"},
+                "retryPolicy": {"maximumRetryAttempts": 2},
+            },
+        },
+        {
+            "scheduleExpression": "cron(0 8 ? * MON-FRI *)",
+            "scheduleExpressionTimezone": "Europe/Berlin",
+            "description": "each morning",
+        },
+        _drift_schedule,
+        "scheduler",
+    ),
+    Example(
+        "rule",
+        "aws:cloudwatch/eventRule:EventRule",
+        {"scheduleExpression": "rate(1 day)", "state": "DISABLED", "description": "a", "tags": {"a": "b"}},
+        {"scheduleExpression": "rate(2 days)", "description": None, "tags": {"a": "c"}},
+        _drift_event_rule,
+        "events",
+    ),
+    Example(
+        "rule of a pattern",
+        "aws:cloudwatch/eventRule:EventRule",
+        {"eventPattern": json.dumps({"source": ["aws.rds"], "detail-type": ["RDS DB Instance Event"]})},
+        {"eventPattern": json.dumps({"source": ["aws.rds"]}), "state": "DISABLED"},
+    ),
+    Example(
+        "target",
+        "aws:cloudwatch/eventTarget:EventTarget",
+        {"rule": "${rule}", "arn": "${function.arn}", "input": '{"a": 1}'},
+        {
+            "input": None,
+            "inputTransformer": {"inputPaths": {"at": "$.time"}, "inputTemplate": '{"at": <at>}'},
+            "deadLetterConfig": {"arn": "${dead letters.arn}"},
+            "retryPolicy": {"maximumRetryAttempts": 1, "maximumEventAgeInSeconds": 60},
+        },
+        importable="${id.rule}/${id.targetId}",
     ),
 )
 BY_NAME = {example.name: example for example in EXAMPLES}

@@ -90,6 +90,8 @@ def nested(kind: schema.Type, shape: Any, path: str, names: Mapping[str, str]) -
         kind = kind.item
         shape = getattr(shape, {"list": "member", "map": "value"}.get(shape.type_name, ""), shape)
     if isinstance(kind, schema.Object):
+        if shape.type_name == "list":  # one object, where the API would take several
+            shape = shape.member
         for name, inner in kind.fields.items():
             if names.get(f"{path}.{name}", name) and (inner.required or name not in OUTPUT_ONLY):
                 found = mapping.place(shape, names.get(f"{path}.{name}", name))
