@@ -46,7 +46,7 @@ class Database:
         self.busy = asyncio.Lock()
         self._server = Server(home, run, spawn=spawn)
         self._relay: Relay | None = None
-        self._bound = _bind(home, port)
+        self._bound = bind(home, port)
         self.address, self.port = self._bound.getsockname()
 
     @property
@@ -111,7 +111,7 @@ class Fleet:
             run: this process's folder for sockets.
             authority: signs the endpoints' certificates.
         """
-        self._folder = folder
+        self.folder = folder
         self._run = run
         self.authority = authority
         self._databases: dict[tuple[str, str], Database] = {}
@@ -122,7 +122,7 @@ class Fleet:
 
     def open(self, account: str, identifier: str, port: int) -> Database:
         """Take an address for a database; its data is what its folder holds, if it holds any."""
-        database = Database(self._folder / account / identifier, self._run, port)
+        database = Database(self.folder / account / identifier, self._run, port)
         self._databases[account, identifier] = database
         return database
 
@@ -137,9 +137,9 @@ class Fleet:
         database = self._databases.pop((account, identifier), None)
         if database:
             await asyncio.to_thread(database.close)
-        home = self._folder / account / identifier
+        home = self.folder / account / identifier
         if keep_as and home.exists():
-            kept = self._folder / account / ".snapshots"
+            kept = self.folder / account / ".snapshots"
             kept.mkdir(parents=True, exist_ok=True)
             # One of that name may be left of an account that was rebuilt since: no data is ever replaced.
             names = itertools.chain([keep_as], (f"{keep_as}.{number}" for number in itertools.count(2)))
@@ -161,7 +161,7 @@ class Fleet:
         ]
 
 
-def _bind(home: Path, port: int) -> socket.socket:
+def bind(home: Path, port: int) -> socket.socket:
     """Bind a free loopback address: the one remembered in `home`, or one picked for it.
 
     The first pick is the same for the same folder, so that an address survives the loss of what remembers it.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 from xml.etree import ElementTree as ET
 
+from sandbox.cloud.proxies import Proxies
 from sandbox.cloud.scope import account, call_json, region
 from sandbox.postgres import PostgresError, version
 
@@ -74,13 +75,15 @@ def generated_password() -> str:
 class Rds:
     """The handler of RDS requests around the emulator's."""
 
-    def __init__(self, fleet: Fleet, module: Any) -> None:
+    def __init__(self, fleet: Fleet, module: Any, endpoint: str) -> None:
         """Wrap.
 
         Args:
             fleet: the servers.
             module: the emulator's RDS module: its records of instances and parameter groups, scoped by request.
+            endpoint: of the sandbox, `http://127.0.0.1:PORT`.
         """
+        self.proxies = Proxies(fleet, module, endpoint)
         self._fleet = fleet
         self._module = module
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,6 +102,8 @@ class Rds:
             "ResetDBParameterGroup": self._change_group,
             "DescribeDBEngineVersions": self._engine_versions,
         }
+        if "DBProxy" in form.get("Action", ""):
+            return await self.proxies(inner, request, form)
         step = steps.get(form.get("Action", ""))
         answer: Answer = await (step(inner, request, form) if step else inner(request))
         return self._amended(answer)
@@ -112,9 +117,11 @@ class Rds:
                 if record.get("DBInstanceStatus") == "stopped":
                     continue
                 self._bring_up(record, self._open(owner, identifier, record))
+        await self.proxies.resume()
 
     async def close(self) -> None:
         """Leave off what is under way."""
+        self.proxies.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

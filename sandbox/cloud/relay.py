@@ -39,6 +39,21 @@ class Target(Protocol):
         """Whether connections without TLS are refused."""
 
 
+class Gate(Protocol):
+    """Who is let through, where that is not the server's own business."""
+
+    @property
+    def tls_refusal(self) -> str:
+        """What a client without TLS is told."""
+
+    @property
+    def unavailable(self) -> str:
+        """What a client is told when the server cannot be reached."""
+
+    async def refused(self, user: str) -> tuple[str, str] | None:
+        """Tell why a user is refused, as SQLSTATE and message."""
+
+
 def refusal(code: str, message: str) -> bytes:
     """Return the ErrorResponse with which the server ends a connection attempt.
 
@@ -87,6 +102,7 @@ class _Client(_Half):
         self._relay = relay
         self._buffer = b""
         self._encrypted = False
+        self._user: str | None = None
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -128,6 +144,7 @@ class _Client(_Half):
                 self.transport.pause_reading()
                 self._begin(self._encrypt())
                 return
+            self._user = None if code == _CANCEL_REQUEST else _user(self._buffer[8:length])
             if code != _CANCEL_REQUEST and (why := self._refused(self._buffer[8:length], code)):
                 self.transport.write(refusal(*why))
                 self.transport.close()
@@ -149,6 +166,8 @@ class _Client(_Half):
         if user == _FORBIDDEN:
             return "28000", 'pg_hba.conf rejects connection for user "rdsadmin"'
         if self._relay.target.force_tls and not self._encrypted:
+            if self._relay.gate:
+                return "28000", self._relay.gate.tls_refusal
             database = named.get(b"database", user)
             who = f'user "{user.decode(errors="replace")}", database "{database.decode(errors="replace")}"'
             return "28000", f'no pg_hba.conf entry for host "127.0.0.1", {who}, no encryption'
@@ -175,10 +194,15 @@ class _Client(_Half):
         client = self.transport
         assert client is not None  # noqa: S101 — see _negotiate
         server = _Half()
+        gate = self._relay.gate
+        if gate and self._user is not None and (why := await gate.refused(self._user)):
+            client.write(refusal(*why))
+            client.close()
+            return
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: server, str(self._relay.target.socket))
         except OSError:
-            client.write(refusal("57P03", "the database system is not available"))
+            client.write(refusal("57P03", gate.unavailable if gate else "the database system is not available"))
             client.close()
             return
         if client.is_closing():
@@ -192,12 +216,19 @@ class _Client(_Half):
         client.resume_reading()
 
 
+def _user(fields: bytes) -> str:
+    """The user that a start-up message names."""
+    words = fields.split(b"\0")
+    return dict(zip(words[::2], words[1::2], strict=False)).get(b"user", b"").decode(errors="replace")
+
+
 class Relay:
     """A listening endpoint in front of one server."""
 
-    def __init__(self, target: Target, tls: ssl.SSLContext) -> None:
+    def __init__(self, target: Target, tls: ssl.SSLContext, gate: Gate | None = None) -> None:
         """Describe the endpoint; `listen` opens it."""
         self.target = target
+        self.gate = gate
         self.tls = tls
         self.sessions: set[_Client] = set()
         self._server: asyncio.Server | None = None

@@ -15,14 +15,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.cloud import functions, messaging, openid, patches, services, storage, trails
+from sandbox.cloud import assume, functions, messaging, openid, patches, services, storage, trails
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.databases import Fleet
+from sandbox.cloud.iam.enforcement import Enforcer
 from sandbox.cloud.layers import Layers
 from sandbox.cloud.rds import Rds
 from sandbox.cloud.schedules import Schedules
 from sandbox.cloud.state import State
 from sandbox.cloud.tls import Authority
+from sandbox.cloud.web_identity import Issuer
 
 if TYPE_CHECKING:
     import socket
@@ -75,10 +77,13 @@ class Cloud:
         ):
             patches.expect(module, name)
         self._gateway = gateway
-        self._rds = Rds(self._fleet, rds)
+        self._rds = Rds(self._fleet, rds, self._endpoint)
         patches.run_functions_isolated(Layers(run / "layers", layers), self._endpoint)
         patches.honour_alias_weights()
-        patches.authorise_as_aws()
+        self._enforcer = Enforcer()
+        self._issuer = Issuer(directory / "github")
+        patches.authorise_as_aws(self._enforcer)
+        patches.wrap_service("sts", assume.sts(self._issuer))
         patches.wrap_service("rds", self._rds)
         patches.wrap_service("lambda", functions.answer_as_aws)
         patches.wrap_service("apigateway", services.http_api(self._endpoint))
@@ -143,6 +148,8 @@ class Cloud:
             await _answer(send, 200, {"stamp": self._state.stamp})
         elif request == ("POST", "/_sandbox/save"):
             await _answer(send, *await self._save(await _body(receive)))
+        elif path.startswith(identities.PATHS):
+            await _answer(send, *identities.control(request, await _body(receive), scope, self._enforcer, self._issuer))
         elif request == ("POST", "/_sandbox/clock"):
             await _answer(send, *self._set_clock(await _body(receive)))
         else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def address(home: Path, port: int = 54329) -> tuple[str, int]:
     """Take an address for a home and give it back."""
-    with databases._bind(home, port) as bound:
+    with databases.bind(home, port) as bound:
         taken: tuple[str, int] = bound.getsockname()
     return taken
 
@@ -44,7 +44,7 @@ def test_what_is_remembered_wrongly_is_passed_over(tmp_path: Path) -> None:
 
 def test_a_taken_address_is_passed_over(tmp_path: Path) -> None:
     """Another sandbox may have it."""
-    with databases._bind(tmp_path, 54329) as bound:
+    with databases.bind(tmp_path, 54329) as bound:
         bound.listen()
         other = address(tmp_path)
         assert other != bound.getsockname()

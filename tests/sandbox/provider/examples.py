@@ -180,6 +180,11 @@ def _drift_logging(trails: Any, state: Any) -> str:
     return "enableLogging"
 
 
+def _drift_proxy(rds: Any, state: Any) -> str:
+    rds.modify_db_proxy(DBProxyName=state.id, RequireTLS=False)
+    return "requireTls"
+
+
 BUCKET_POLICY = json.dumps(
     {
         "Version": "2012-10-17",
@@ -384,6 +389,43 @@ EXAMPLES = (
         INSTANCE,
         {"backupRetentionPeriod": 7, "enabledCloudwatchLogsExports": ["postgresql", "upgrade"], "tags": None},
         importable="${id.identifier}",
+    ),
+    Example(
+        "proxy",
+        "aws:rds/proxy:Proxy",
+        {
+            "engineFamily": "POSTGRESQL",
+            "roleArn": "${role.arn}",
+            "requireTls": True,
+            "vpcSubnetIds": ["${second}", "${subnet}"],
+            "vpcSecurityGroupIds": ["${group}"],
+            "auths": [{"authScheme": "SECRETS", "iamAuth": "DISABLED", "secretArn": "${secret}"}],
+            "tags": {"a": "b"},
+        },
+        {
+            "idleClientTimeout": 60,
+            "debugLogging": True,
+            "vpcSecurityGroupIds": ["${group with rules}"],
+            "tags": {"a": "c"},
+        },
+        _drift_proxy,
+        "rds",
+    ),
+    Example(
+        "proxy pool",
+        "aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup",
+        {"dbProxyName": "${proxy}", "connectionPoolConfig": {"maxConnectionsPercent": 90}},
+        {"connectionPoolConfig": {"maxConnectionsPercent": 80, "connectionBorrowTimeout": 30}},
+        stays=True,
+    ),
+    Example(
+        "proxy target",
+        "aws:rds/proxyTarget:ProxyTarget",
+        {
+            "dbProxyName": "${proxy}",
+            "targetGroupName": "${proxy pool.name}",
+            "dbInstanceIdentifier": "${database.identifier}",
+        },
     ),
     Example(
         "key",
