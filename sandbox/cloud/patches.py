@@ -21,6 +21,7 @@ from sandbox.cloud.scope import Request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sandbox.cloud.iam.enforcement import Enforcer
     from sandbox.cloud.layers import Layers
     from sandbox.cloud.scope import Answer, Wrapper
 
@@ -172,39 +173,23 @@ def honour_alias_weights() -> None:
     apigateway._invoke_lambda_proxy = proxy_weighted
 
 
-def authorise_as_aws() -> None:
-    """Name the actions and resources of a request as AWS does, and check what else AWS checks."""
+def authorise_as_aws(enforcer: Enforcer) -> None:
+    """Have requests named, decided and denied by `iam.enforcement`, not by the emulator."""
     from ministack.core import iam_actions, iam_evaluator
 
     action = expect(iam_actions, "extract_iam_action", "service", "method", "path", "headers", "body", "query_params")
-    resource = expect(
-        iam_actions,
-        "extract_resource_arn",
-        "service",
-        "method",
-        "path",
-        "headers",
-        "body",
-        "query_params",
-        "region",
-        "account_id",
-    )
+    denied = expect(iam_actions, "access_denied_response", "service", "action", "principal_arn", "request_id")
     enforce = expect(
         iam_evaluator, "enforce", "access_key_id", "iam_action", "service", "region", "resource_arn", "service_context"
     )
-
     condition_key = expect(iam_evaluator, "_resolve_condition_key", "key", "ctx")
+    for name in ("authenticate", "resolve_credential", "_principal_keys", "_resource_policy"):
+        expect(iam_evaluator, name)
 
-    @functools.wraps(action)
-    def action_as_aws(service: str, method: str, path: str, *rest: Any) -> str | None:
-        return access.action(service, method, path) or action(service, method, path, *rest)
-
-    @functools.wraps(resource)
-    def resource_as_aws(
-        service: str, method: str, path: str, headers: Any, body: bytes, query: Any, *where: str
-    ) -> str:
-        found: str = resource(service, method, path, headers, body, query, *where)
-        return access.resource(service, path, body, query, found, *where)
+    @functools.wraps(condition_key)
+    def condition_key_as_aws(key: str, ctx: Any) -> Any:
+        found = condition_key(key, ctx)
+        return access.principal_arn(found) if key.lower() == "aws:principalarn" else found
 
     @functools.wraps(enforce)
     def enforce_as_aws(
@@ -215,23 +200,10 @@ def authorise_as_aws() -> None:
         resource_arn: str = "*",
         service_context: dict[str, Any] | None = None,
     ) -> Any:
-        context = {**access.resource_keys(iam_action, resource_arn), **(service_context or {})}
-        denied = enforce(access_key_id, iam_action, service, region, resource_arn, context)
-        if denied:
-            return denied
-        for more_action, more_resource, more_context in access.implied(iam_action, resource_arn, region):
-            denied = enforce(access_key_id, more_action, "kms", region, more_resource, more_context)
-            if denied:
-                return denied
-        return None
+        return enforcer.enforce(enforce, access_key_id, iam_action, service, region, resource_arn, service_context)
 
-    @functools.wraps(condition_key)
-    def condition_key_as_aws(key: str, ctx: Any) -> Any:
-        found = condition_key(key, ctx)
-        return access.principal_arn(found) if key.lower() == "aws:principalarn" else found
-
-    iam_actions.extract_iam_action = action_as_aws
-    iam_actions.extract_resource_arn = resource_as_aws
+    iam_actions.extract_iam_action = functools.partial(enforcer.action, action)
+    iam_actions.access_denied_response = functools.partial(enforcer.denied, denied)
     iam_evaluator.enforce = enforce_as_aws
     iam_evaluator._resolve_condition_key = condition_key_as_aws
 

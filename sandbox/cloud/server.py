@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.cloud import assume, functions, messaging, openid, patches, services, storage, trails
+from sandbox.cloud import assume, functions, identities, messaging, openid, patches, services, storage, trails
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.iam.enforcement import Enforcer
@@ -148,8 +148,9 @@ class Cloud:
             await _answer(send, 200, {"stamp": self._state.stamp})
         elif request == ("POST", "/_sandbox/save"):
             await _answer(send, *await self._save(await _body(receive)))
-        elif path.startswith(identities.PATHS):
-            await _answer(send, *identities.control(request, await _body(receive), scope, self._enforcer, self._issuer))
+        elif request[1].startswith(identities.PATHS):
+            asked = request, scope["query_string"], await _body(receive)
+            await _answer(send, *identities.control(*asked, self._enforcer, self._issuer))
         elif request == ("POST", "/_sandbox/clock"):
             await _answer(send, *self._set_clock(await _body(receive)))
         else:

@@ -193,7 +193,8 @@ def test_an_action_scoped_to_its_resource_is_allowed(
     with pytest.raises(ClientError, match=DENIED):
         call(other, scoped)
     allowed = {"Action": action, "Resource": [arn(service, resource) for resource in resources]}
-    call(cloud.acting_as(cloud.role(name, allowed), service), scoped)
+    passing = {"Action": "iam:PassRole", "Resource": f"arn:aws:iam::{ACCOUNT}:role/owner"}
+    call(cloud.acting_as(cloud.role(name, allowed, passing), service), scoped)
 
 
 @pytest.mark.parametrize(
