@@ -7,6 +7,7 @@ Everything lives below one directory, `.sandbox` of the checkout unless told oth
     state/          Pulumi's state, a file backend
     config/         the stacks' settings as the rehearsal uses them (the secrets provider writes into them)
     cloud/ACCOUNT/  the emulated account: snapshot, databases, certificate authority
+    identity/       tokens by which commands act as a role
     run/, log/      what runs now, and what it said
 """
 
@@ -26,6 +27,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sandbox import processes
 
@@ -40,6 +42,8 @@ DIRECTORY = "PRODUCT_API_SANDBOX"
 SECRET_ACCESS_KEY = "sandbox"  # noqa: S105
 PASSPHRASE = "sandbox"  # noqa: S105 protects nothing: the sandbox's secrets are its own
 START_SECONDS = 60.0
+SESSION_NAME = "rehearsal"
+TOKEN_SECONDS = 12 * 3600  # GitHub's live for minutes, and a job asks again; here one lasts as long as any command
 
 
 class SandboxError(Exception):
@@ -134,30 +138,135 @@ class Sandbox:
                 f"{self.directory} cannot be used ({error.strerror or error}): free some room, or set {DIRECTORY}"
             ) from error
 
-    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Return `env` with the sandbox in it; Pulumi's own settings of the caller win."""
+    def environment(self, env: Mapping[str, str], role: str | None = None) -> dict[str, str]:
+        """Return `env` with the sandbox in it; Pulumi's own settings of the caller win.
+
+        Args:
+            env: the caller's.
+            role: a role of the account that trusts GitHub, to act as by the token of the job that it is there for; the
+                account's root when left out.
+
+        Raises:
+            SandboxError: the account does not run, or knows no such role.
+        """
         endpoint = self.endpoint or f"http://127.0.0.1:{self._port()}"
         kept = {
             key: value
             for key, value in env.items()
             if not key.startswith(("AWS_", "PULUMI_DEBUG_")) or key == "AWS_CA_BUNDLE"
         }
+        root = {"AWS_ACCESS_KEY_ID": self.account, "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY}
         return {
             "PULUMI_BACKEND_URL": self.state.as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             **kept,
+            **(root if role is None else self._web_identity(role)),
             "PATH": f"{self.directory / 'bin'}:{env.get('PATH', os.defpath)}",
             "PULUMI_HOME": str(self.directory / "pulumi"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": self.account,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
             # botocore adds checksums that the emulator need not know; AWS asks for them where it wants them.
             "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
             "SANDBOX_ZYGOTE": str(self.directory / "run" / "zygote.sock"),
+        }
+
+    def credentials(self, role: str) -> dict[str, str]:
+        """Return temporary credentials of a role that a person of this account assumes, as environment variables.
+
+        The person is an IAM user below `/people/`, named after the role's last part, who may assume that role and
+        nothing else. The role's trust policy decides, as it does in AWS.
+
+        Args:
+            role: its name, e.g. "product-api-approver-lead".
+
+        Raises:
+            SandboxError: the role does not exist, or does not trust its account's people.
+        """
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        arn, person = self._role_arn(role), role.rpartition("-")[2]
+        where: dict[str, Any] = {
+            "endpoint_url": self.endpoint or f"http://127.0.0.1:{self._port()}",
+            "region_name": self.region,
+            "config": Config(proxies={}),  # a proxy of the environment is not for loopback
+        }
+        document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": arn}]}
+        try:
+            iam = boto3.client("iam", **where, aws_access_key_id=self.account, aws_secret_access_key=SECRET_ACCESS_KEY)
+            with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+                iam.create_user(UserName=person, Path="/people/")
+            iam.put_user_policy(UserName=person, PolicyName=role, PolicyDocument=json.dumps(document))
+            key = iam.create_access_key(UserName=person)["AccessKey"]
+            try:
+                sts = boto3.client(
+                    "sts",
+                    **where,
+                    aws_access_key_id=key["AccessKeyId"],
+                    aws_secret_access_key=key["SecretAccessKey"],
+                )
+                given = sts.assume_role(RoleArn=arn, RoleSessionName=person)["Credentials"]
+            finally:
+                iam.delete_access_key(UserName=person, AccessKeyId=key["AccessKeyId"])
+        except (BotoCoreError, ClientError) as error:
+            raise SandboxError(
+                f"{role} cannot be assumed in the emulated account {self.account} ({error}): bring up `account/` "
+                "first, and look at whom the role trusts"
+            ) from error
+        return {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+        }
+
+    def denials(self, principal: str = "") -> list[dict[str, Any]]:
+        """Return what the account's policies denied: principal, action, resource, count and reason of each.
+
+        Args:
+            principal: part of the ARN that the answer is reduced to.
+        """
+        return list(self._call("GET", f"/_sandbox/denials?principal={quote(principal)}").get("denials") or ())
+
+    def decisions(self, principal: str = "") -> list[dict[str, Any]]:
+        """Return what was decided about a principal's requests, allowed and denied: what a role needs, and used."""
+        return list(self._call("GET", f"/_sandbox/decisions?principal={quote(principal)}").get("decisions") or ())
+
+    def _role_arn(self, role: str) -> str:
+        return f"arn:aws:iam::{self.account}:role/{role}"
+
+    def _web_identity(self, role: str) -> dict[str, str]:
+        """Write a token of GitHub's for a role, and return the variables by which AWS's clients find it."""
+        arn = self._role_arn(role)
+        if self.endpoint is not None:
+            raise SandboxError(
+                f"{self.endpoint} is not ours: it hands out no identity tokens, so {role} cannot be used"
+            )
+        try:
+            token = self._call("POST", "/_sandbox/github/token", {"role": arn, "seconds": TOKEN_SECONDS})["value"]
+        except urllib.error.HTTPError as error:
+            said = json.loads(error.read() or b"{}").get("error", error.reason)
+            raise SandboxError(f"{said}: bring up `account/` in the emulated account first") from error
+        except OSError as error:
+            raise SandboxError(
+                f"the emulated account {self.account} does not answer ({error}): run `ops up`"
+            ) from error
+        path = _make(self.directory / "identity") / f"{self.account}-{role}"
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(token)
+        partial.replace(path)
+        return {
+            "AWS_ROLE_ARN": arn,
+            "AWS_WEB_IDENTITY_TOKEN_FILE": str(path),
+            "AWS_ROLE_SESSION_NAME": SESSION_NAME,
+            # A person's own profile would come before the token.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
     def save(self) -> None:
@@ -192,7 +301,7 @@ class Sandbox:
                 lock.unlink()
         if self.cloud.exists():
             for entry in self.cloud.iterdir():
-                if entry.name not in {"postgres", "tls"}:
+                if entry.name not in {"postgres", "tls", "github"}:
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def _install_engine(self) -> None:
