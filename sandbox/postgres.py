@@ -237,6 +237,32 @@ class Server:
             raise PostgresError(re.split("(?:ERROR|FATAL): +", errors[0])[-1] if errors else done.stderr.strip())
         return done.stdout.strip()
 
+    def copy_to(self, home: Path) -> None:
+        """Copy the running cluster as it is at one moment into another home, sessions going on meanwhile.
+
+        Raises:
+            PostgresError: with what pg_basebackup said.
+        """
+        home.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self._make_folder(home / "data")
+        password = (self.home / "admin").read_text()
+        with self._readable_by_server(self.sockets / f"pgpass-{secrets.token_hex(4)}", f"*:*:*:*:{password}") as file:
+            process = self._run(
+                [
+                    binaries() / "pg_basebackup",
+                    *("-D", home / "data", "-X", "fetch", "-c", "fast", "--no-sync"),
+                    *("-d", f"host={self.sockets} user={SUPERUSER} passfile={file}"),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            output, _ = process.communicate()
+        if process.returncode:
+            msg = f"the data was not copied: {output.decode(errors='replace').strip().splitlines()[-1:]}"
+            raise PostgresError(msg)
+        (home / "admin").touch(mode=0o600)
+        (home / "admin").write_text(password)
+
     def set_master(self, role: str, password: str, *, database: str | None = None) -> None:
         """Make (or adopt) the master role as RDS does: not a superuser, but member of `rds_superuser`.
 
@@ -353,7 +379,7 @@ class Server:
         lines = [f"{name} = '{value}'" for name, value in settings.items()]
         self._write(data / "postgresql.conf", "\n".join(lines) + "\n")
         self._write(data / "postgresql.auto.conf", "")
-        self._write(data / "pg_hba.conf", "local all all scram-sha-256\n")
+        self._write(data / "pg_hba.conf", "local all all scram-sha-256\nlocal replication all scram-sha-256\n")
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text)

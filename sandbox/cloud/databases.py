@@ -86,6 +86,10 @@ class Database:
         for name, why in (await asyncio.to_thread(self._server.configure, own)).items():
             _log.info("%s: parameter %s is not applied: %s", self.home.name, name, why)
 
+    def copy_to(self, home: Path) -> None:
+        """Copy the data of the running server into another home, see `Server.copy_to`."""
+        self._server.copy_to(home)
+
     async def pause(self) -> None:
         """Stop the server; the address stays taken and refuses sessions."""
         self.state = "stopped"
@@ -126,27 +130,86 @@ class Fleet:
         self._databases[account, identifier] = database
         return database
 
-    async def remove(self, account: str, identifier: str, *, keep_as: str | None) -> None:
-        """Close a database for good: the one place where data is removed.
+    async def remove(self, account: str, identifier: str, *, keep_as: str | None) -> str:
+        """Close a database for good, and remove its data.
 
         Args:
             account: the instance's account.
             identifier: the instance's identifier.
             keep_as: the final snapshot's name, under which the data is set aside instead.
+
+        Returns:
+            The name of the folder where it then lies, see `keep`.
         """
         database = self._databases.pop((account, identifier), None)
         if database:
             await asyncio.to_thread(database.close)
         home = self.folder / account / identifier
+        kept = ""
         if keep_as and home.exists():
-            kept = self.folder / account / ".snapshots"
-            kept.mkdir(parents=True, exist_ok=True)
-            # One of that name may be left of an account that was rebuilt since: no data is ever replaced.
-            names = itertools.chain([keep_as], (f"{keep_as}.{number}" for number in itertools.count(2)))
-            home.rename(next(kept / name for name in names if not (kept / name).exists()))
+            kept = self._free(account, keep_as)
+            home.rename(self._kept(account, kept))
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
         with contextlib.suppress(OSError):
             home.parent.rmdir()
+        return kept
+
+    async def keep(self, account: str, identifier: str, name: str) -> str:
+        """Copy a running database's data as it is at one moment, clients connected or not.
+
+        Args:
+            account: the instance's account.
+            identifier: the instance's identifier.
+            name: the snapshot's name.
+
+        Returns:
+            The name of the copy's folder, for `begin_with`, `duplicate` and `forget`.
+
+        Raises:
+            PostgresError: with what Postgres said.
+        """
+        kept = self._free(account, name)
+        home = self._kept(account, kept)
+        try:
+            await asyncio.to_thread(self._databases[account, identifier].copy_to, home)
+        except BaseException:
+            shutil.rmtree(home, ignore_errors=True)
+            raise
+        return kept
+
+    async def duplicate(self, account: str, kept: str, name: str) -> str:
+        """Copy a copy; return the name of the new one's folder."""
+        copied = self._free(account, name)
+        await asyncio.to_thread(self._copy, self._kept(account, kept), self._kept(account, copied))
+        return copied
+
+    async def forget(self, account: str, kept: str) -> None:
+        """Remove a copy."""
+        await asyncio.to_thread(shutil.rmtree, self._kept(account, kept), ignore_errors=True)
+
+    async def begin_with(self, account: str, kept: str, identifier: str) -> None:
+        """Put a copy's data where a database is about to be opened; what lies there already is set aside."""
+        home = self.folder / account / identifier
+        if home.exists():
+            home.rename(self._kept(account, self._free(account, identifier)))
+        await asyncio.to_thread(self._copy, self._kept(account, kept), home)
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        """Copy a home but for what is one server's own."""
+        shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("address", "log"))
+
+    def _kept(self, account: str, name: str) -> Path:
+        folder = self.folder / account / ".snapshots"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    def _free(self, account: str, name: str) -> str:
+        """Take a name for a copy: one of it may be left of an account that was rebuilt since, and none is replaced."""
+        names = itertools.chain([name], (f"{name}.{number}" for number in itertools.count(2)))
+        found = next(one for one in names if not self._kept(account, one).exists())
+        self._kept(account, found).mkdir()
+        return found
 
     async def close(self) -> None:
         """Close all databases at the same time."""

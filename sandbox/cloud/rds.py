@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 
 from sandbox.cloud.proxies import Proxies
 from sandbox.cloud.scope import account, call_json, region
+from sandbox.cloud.snapshots import Snapshots
 from sandbox.postgres import PostgresError, version
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Rds:
             endpoint: of the sandbox, `http://127.0.0.1:PORT`.
         """
         self.proxies = Proxies(fleet, module, endpoint)
+        self._snapshots = Snapshots(fleet, module)
         self._fleet = fleet
         self._module = module
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,12 +103,17 @@ class Rds:
             "ModifyDBParameterGroup": self._change_group,
             "ResetDBParameterGroup": self._change_group,
             "DescribeDBEngineVersions": self._engine_versions,
+            "CreateDBSnapshot": self._snapshots.create,
+            "CopyDBSnapshot": self._snapshots.copy,
+            "DeleteDBSnapshot": self._snapshots.delete,
+            "RestoreDBInstanceFromDBSnapshot": self._restore,
+            "RestoreDBInstanceToPointInTime": self._restore_to_time,
         }
         if "DBProxy" in form.get("Action", ""):
             return await self.proxies(inner, request, form)
         step = steps.get(form.get("Action", ""))
         answer: Answer = await (step(inner, request, form) if step else inner(request))
-        return self._amended(answer)
+        return self._snapshots.amended(self._amended(answer))
 
     async def resume(self) -> None:
         """Bring the instances of a loaded state up again, each in its own account and region."""
@@ -117,11 +124,13 @@ class Rds:
                 if record.get("DBInstanceStatus") == "stopped":
                     continue
                 self._bring_up(record, self._open(owner, identifier, record))
+        self._snapshots.resume()
         await self.proxies.resume()
 
     async def close(self) -> None:
         """Leave off what is under way."""
         self.proxies.close()
+        await self._snapshots.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -135,6 +144,7 @@ class Rds:
             return refused
         managed = form.get("ManageMasterUserPassword") == "true"
         form["MasterUserPassword"] = password = form.get("MasterUserPassword") or generated_password()
+        form.setdefault("EngineVersion", version())
         _complete_version(form)
         answer = await inner(request.with_form(form))
         if answer[0] != 200:
@@ -151,6 +161,24 @@ class Rds:
             await self._make_secret(record, form.get("MasterUserSecretKmsKeyId"))
         self._bring_up(record, self._open(request.account, identifier, record))
         return answer
+
+    async def _restore(self, inner: Handler, request: Request, form: dict[str, str]) -> Answer:
+        """Make an instance that begins with a snapshot's data; what the request does not say, the snapshot does."""
+        found = self._snapshots.restoring(form)
+        if len(found) == 3:
+            return found
+        creation, kept = found
+        await self._fleet.begin_with(request.account, kept, form["DBInstanceIdentifier"])
+        answer = await self._create(inner, request.with_form(creation), creation)
+        if answer[0] != 200:
+            await self._fleet.remove(request.account, form["DBInstanceIdentifier"], keep_as=None)
+            return answer
+        return answer[0], answer[1], _renamed(answer[2], form["Action"])
+
+    async def _restore_to_time(self, inner: Handler, request: Request, form: dict[str, str]) -> Answer:
+        del inner, request, form
+        message = "The sandbox keeps no log of changes: restore a snapshot (RestoreDBInstanceFromDBSnapshot)."
+        return _error("InvalidRestoreFault", message)
 
     async def _modify(self, inner: Handler, request: Request, form: dict[str, str]) -> Answer:
         record = self._record(form)
@@ -212,7 +240,9 @@ class Rds:
         identifier = record["DBInstanceIdentifier"]
         if database := self._fleet.get(request.account, identifier):
             async with database.busy:
-                await self._fleet.remove(request.account, identifier, keep_as=keep_as)
+                kept = await self._fleet.remove(request.account, identifier, keep_as=keep_as)
+            if keep_as:
+                self._snapshots.final(record, keep_as, kept)
         if "MasterUserSecret" in record:
             await self._drop_secret(record)
         return self._amended(answer, record)

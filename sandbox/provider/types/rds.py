@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from sandbox.provider.resource import ResourceError
-from sandbox.provider.table import Call, Do, Read, Resource, Wait
+from sandbox.provider.table import Call, Do, Read, Resource, Tagging, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -467,5 +467,23 @@ ENTRIES = (
         replaces=("dbProxyName", "targetGroupName", "dbInstanceIdentifier"),
         unsupported=("dbClusterIdentifier",),
         gone=("DBProxyNotFoundFault", "DBProxyTargetGroupNotFoundFault", "DBProxyTargetNotFoundFault"),
+    ),
+    Resource(
+        "aws:rds/snapshot:Snapshot",
+        "rds",
+        create=Call("create_db_snapshot", {}, ("dbInstanceIdentifier", "dbSnapshotIdentifier")),
+        id="{dbSnapshotIdentifier}",
+        reads=(Read("describe_db_snapshots", {"DBSnapshotIdentifier": "{id}"}, "DBSnapshots[0]"),),
+        delete=Call("delete_db_snapshot", {"DBSnapshotIdentifier": "{id}"}, ()),
+        replaces=("dbInstanceIdentifier", "dbSnapshotIdentifier"),
+        unsupported=("sharedAccounts",),
+        gone=("DBSnapshotNotFound", "DBSnapshotNotFoundFault"),
+        ready=Wait("Status", ("available",), ("failed",), seconds=1200),
+        awaited_gone=True,
+        tagging=Tagging(
+            Call("add_tags_to_resource", {"ResourceName": "{dbSnapshotArn}"}),
+            Call("remove_tags_from_resource", {"ResourceName": "{dbSnapshotArn}"}),
+            Read("list_tags_for_resource", {"ResourceName": "{dbSnapshotArn}"}, "TagList"),
+        ),
     ),
 )

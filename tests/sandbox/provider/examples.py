@@ -391,6 +391,16 @@ EXAMPLES = (
         importable="${id.identifier}",
     ),
     Example(
+        "snapshot",
+        "aws:rds/snapshot:Snapshot",
+        {
+            "dbInstanceIdentifier": "${database.identifier}",
+            "dbSnapshotIdentifier": "before-a-migration",
+            "tags": {"a": "b"},
+        },
+        {"tags": {"a": "c"}},
+    ),
+    Example(
         "proxy",
         "aws:rds/proxy:Proxy",
         {
