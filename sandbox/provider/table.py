@@ -208,7 +208,9 @@ class Resource:
 
 def file_of(token: str) -> str:
     """Where an entry of this type belongs: the file of its module, from the repository's root."""
-    module = token.split(":")[1].partition("/")[0]
+    module, _, kind = token.split(":")[1].partition("/")
+    if module == "cloudwatch" and kind.startswith("event"):
+        module = "events"
     return f"sandbox/provider/types/{ {'lambda': 'lambda_', 'vpc': 'ec2'}.get(module, module) }.py".replace(" ", "")
 
 

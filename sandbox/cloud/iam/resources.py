@@ -328,7 +328,7 @@ def checks(operation: Operation, known: Known) -> list[Check]:
     Raises:
         UnmappedError: the operation is none that this module knows.
     """
-    name = _RENAMED.get(operation.action, operation.name)
+    name = renamed(operation.service, operation.name)
     if name.startswith("ReEncrypt"):
         pairs = [(f"kms:{name}{end}", arn) for end, arn in _re_encrypted(operation, known)]
     elif operation.service == "apigateway":
@@ -348,6 +348,11 @@ def checks(operation: Operation, known: Known) -> list[Check]:
         Check(action=action, resource=arn, context={**described(action, arn, known), **asked}) for action, arn in pairs
     ]
     return [*own, *_more(operation, name, own, known)]
+
+
+def renamed(service: str, operation: str) -> str:
+    """Return the name of the action that an operation is authorised by."""
+    return _RENAMED.get(f"{service}:{operation}", operation)
 
 
 def described(action: str, arn: str, known: Known) -> dict[str, Any]:
