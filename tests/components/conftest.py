@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,10 @@ import pulumi
 import pytest
 from pulumi.runtime.mocks import MockMonitor, Mocks, set_mocks
 
-from components.function import Artifacts
+from components.artifacts import Artifacts, ArtifactsArgs
+from components.database import Database, DatabaseArgs
+from components.dead_letters import DeadLetters, DeadLettersArgs
+from components.function import Placement, Runtime
 from naming import Names
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs
 
 CODE = b"the bytes of the zip"
+LAYER = b"the bytes of the layer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,8 @@ class Declared:
         after: What it depends on, each as "Type name".
         parent: The type of its parent, empty at the root.
         options: protect, retain_on_delete and delete_before_replace, where they are set.
+        ignored: The properties whose changes are no change.
+        hooks: What is asked before and told after, each as "before_create name".
     """
 
     type: str
@@ -40,6 +47,8 @@ class Declared:
     after: set[str]
     parent: str
     options: set[str]
+    ignored: list[str]
+    hooks: set[str]
 
 
 @dataclass
@@ -82,6 +91,10 @@ class _Cloud(Mocks):
             "invokeArn": f"invoke arn of {known}",
             "executionArn": f"execution arn of {known}",
             "apiEndpoint": f"endpoint of {known}",
+            "endpoint": args.inputs.get("endpoint", f"endpoint of {known}"),
+            "versionArn": f"version arn of {known}",
+            "versionId": f"version id of {known}",
+            "signedObjects": [{"s3s": [{"bucket": "bucket", "key": f"signed by {known}"}]}],
         }
 
     def call(self, args: MockCallArgs) -> Any:
@@ -110,6 +123,8 @@ class _Monitor(MockMonitor):
                     after={_short(*urn.split("::")[2:]) for urn in request.dependencies},
                     parent=request.parent.split("::")[2].split("$")[-1] if request.parent else "",
                     options={name for name, given in options.items() if given},
+                    ignored=list(request.ignoreChanges),
+                    hooks={f"{when.name} {hook}" for when, hooks in request.hooks.ListFields() for hook in hooks},
                 )
             )
         return super().RegisterResource(request)
@@ -121,15 +136,86 @@ def names() -> Names:
 
 
 @pytest.fixture
-def artifacts(tmp_path: Path) -> Artifacts:
-    code = tmp_path / "code.zip"
+def zips(tmp_path: Path) -> tuple[Path, Path]:
+    """The code and the layer."""
+    code, layer = tmp_path / "code.zip", tmp_path / "layer.zip"
     code.write_bytes(CODE)
-    return Artifacts(code=code, layer_arn="arn of the layer", runtime="python3.13", architecture="arm64")
+    layer.write_bytes(LAYER)
+    return code, layer
+
+
+PLACEMENT = Placement(subnet_ids=["subnet a", "subnet b"], security_group_ids=["the clients", "the database's"])
+# What a function has beside what its own component gives it; declared by `runtime_of`.
+BESIDE = {"LayerVersion artifacts"}
 
 
 @pytest.fixture
-def deploy() -> Callable[[Callable[[], Any]], Deployment]:
+def runtime_of(names: Names, zips: tuple[Path, Path]) -> Callable[[], Runtime]:
+    """Declare what functions share; to be called within a program."""
+
+    def declare() -> Runtime:
+        artifacts = Artifacts(
+            "artifacts",
+            ArtifactsArgs(
+                names=names, code=zips[0], layer=zips[1], runtime="python3.13", architecture="arm64", signing="off"
+            ),
+        )
+        return Runtime(
+            names=names, artifacts=artifacts, log_retention_days=14, log_level="INFO", log_key_arn="the log's key"
+        )
+
+    return declare
+
+
+@pytest.fixture
+def database_of(names: Names) -> Callable[..., Database]:
+    """Declare a database; to be called within a program."""
+
+    def declare(name: str = "database", **changes: Any) -> Database:
+        given: dict[str, Any] = {
+            "vpc_id": "the vpc",
+            "subnet_ids": ["subnet a", "subnet b"],
+            "instance_class": "db.t4g.micro",
+            "storage_gb": 20,
+            "max_connections": 80,
+            "proxy_percent": 80,
+            "backup_days": 7,
+            "multi_az": False,
+            "deletion_protection": False,
+            "log_retention_days": 14,
+            "log_key_arn": "the log's key",
+            "gate": open_gate(),
+        }
+        return Database(name, DatabaseArgs(names=names, **(given | changes)))
+
+    return declare
+
+
+@pytest.fixture
+def dead_letters_of(names: Names) -> Callable[[], DeadLetters]:
+    """Declare the queue of failed invocations; to be called within a program."""
+    return lambda: DeadLetters("dead-letters", DeadLettersArgs(names=names, key_arn="the operations' key"))
+
+
+def open_gate() -> pulumi.ResourceHookBinding:
+    """A gate that nobody asks, for mocks call no hook; to be called within a program."""
+    hook = pulumi.ResourceHook("gate", lambda _args: None)
+    return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
+
+
+GATED = {"before_create gate", "before_update gate"}
+
+
+@pytest.fixture
+def deploy(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], Deployment]:
     """Run a program to its end, and return what it declared."""
+
+    async def registered(_hook: pulumi.ResourceHook) -> None:
+        """Mocks have no engine to register a hook with."""
+
+    monkeypatch.setattr(
+        "pulumi.resource_hooks.register_resource_hook", lambda hook: asyncio.ensure_future(registered(hook))
+    )
 
     def run(program: Callable[[], Any]) -> Deployment:
         deployment = Deployment()

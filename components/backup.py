@@ -1,0 +1,128 @@
+"""Daily backups in a vault of their own, which on production nobody can empty before its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_aws import backup
+
+from components.role import Grant, Role, RoleArgs
+
+if TYPE_CHECKING:
+    from naming import Names
+
+# Days within which a lock can still be taken off; AWS's least. Afterwards nobody can, AWS included.
+GRACE_DAYS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupArgs:
+    """What is kept, and for how long.
+
+    Attributes:
+        names: The stack's names.
+        key_arn: The key that encrypts recovery points.
+        days: Days that each is kept.
+        lock: Whether none can be deleted before.
+    """
+
+    names: Names
+    key_arn: pulumi.Input[str]
+    days: int
+    lock: bool
+
+
+class Backup(pulumi.ComponentResource):
+    """A vault, a plan and what it covers: the database."""
+
+    def __init__(self, name: str, args: BackupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("product-api:index:Backup", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        names = args.names
+        vault = backup.Vault(
+            name,
+            name=names.name("backups"),
+            kms_key_arn=args.key_arn,
+            force_destroy=not args.lock,
+            # A locked vault with recovery points in it cannot be deleted.
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.lock),
+        )
+        if args.lock:
+            backup.VaultLockConfiguration(
+                name,
+                backup_vault_name=vault.name,
+                min_retention_days=args.days,
+                changeable_for_days=GRACE_DAYS,
+                opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            )
+        role = Role(
+            name,
+            RoleArgs(
+                names=names,
+                thing="backup",
+                service="backup.amazonaws.com",
+                purpose="Makes the daily backups of the database",
+                grants=_grants(names),
+                own_account=False,
+            ),
+            opts=child,
+        )
+        plan = backup.Plan(
+            name,
+            name=names.name("backups"),
+            rules=[
+                backup.PlanRuleArgs(
+                    rule_name="daily",
+                    target_vault_name=vault.name,
+                    schedule="cron(0 2 * * ? *)",
+                    start_window=60,
+                    completion_window=240,
+                    lifecycle=backup.PlanRuleLifecycleArgs(delete_after=args.days),
+                )
+            ],
+            opts=child,
+        )
+        backup.Selection(
+            name,
+            name=names.name("database"),
+            plan_id=plan.id,
+            iam_role_arn=role.arn,
+            resources=[names.database("database")],
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role.granted]),
+        )
+        self.register_outputs({"vault": vault.name})
+
+
+def _grants(names: Names) -> tuple[Grant, ...]:
+    """What AWS's own AWSBackupServiceRolePolicyForBackup allows for RDS, for this database only."""
+    snapshots = names.arn("rds", "snapshot:awsbackup:*")
+    return (
+        Grant(
+            sid="SnapshotDatabase",
+            actions=("rds:AddTagsToResource", "rds:CreateDBSnapshot", "rds:ListTagsForResource"),
+            resources=(names.database("database"), snapshots),
+        ),
+        Grant(
+            sid="DescribeDatabase",
+            actions=("rds:DescribeDBInstances", "rds:DescribeDBSnapshots"),
+            resources=(names.arn("rds", "db:*"), names.arn("rds", "snapshot:*")),
+        ),
+        Grant(
+            sid="ExpireSnapshots",
+            actions=("rds:DeleteDBSnapshot", "rds:ModifyDBSnapshotAttribute"),
+            resources=(snapshots,),
+        ),
+        Grant(
+            sid="PutIntoVault",
+            actions=("backup:CopyIntoBackupVault", "backup:DescribeBackupVault"),
+            resources=(names.arn("backup", f"backup-vault:{names.name('backups')}"),),
+        ),
+        Grant(
+            sid="UseKeyOfDatabase",
+            actions=("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
+            resources=(names.arn("kms", "key/*"),),
+            conditions={"ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{names.name('database')}"}},
+        ),
+    )

@@ -1,0 +1,363 @@
+"""What an update does to a running service through AWS's APIs: approvals, ledger, warm-up, checks, traffic.
+
+The one module of the program with boto3: everything here happens in hooks, while an update runs, and none of it is
+declared. It reports by `say`, and fails by raising; an update then stops where it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+# CodeDeploy's states that are not the end
+# (https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_DeploymentInfo.html).
+RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")
+# How often in a row the new version must fail its own check, while it has part of the traffic, to be taken back.
+FAILED_CHECKS = 3
+
+
+class GateClosedError(Exception):
+    """The update may not touch data or traffic now; the message says what is missing, and the remedy."""
+
+
+class UnhealthyError(Exception):
+    """The new version failed before it had any traffic; the old one serves."""
+
+
+class RolledBackError(Exception):
+    """The new version had traffic and lost it again; the old one serves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """Makes clients of AWS's services.
+
+    Attributes:
+        region: The region.
+        profile: Profile of the shared configuration, where one is configured.
+    """
+
+    region: str
+    profile: str | None = None
+
+    @cached_property
+    def _session(self) -> Any:
+        import boto3
+
+        return boto3.Session(region_name=self.region, profile_name=self.profile)
+
+    def client(self, service: str) -> Any:
+        """Return a client that retries; an invocation is waited for as long as a function may run."""
+        from botocore.config import Config
+
+        return self._session.client(
+            service, config=Config(retries={"mode": "standard", "max_attempts": 5}, read_timeout=910)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """Approvals and records of what touched data or traffic, in the account's append-only bucket.
+
+    Attributes:
+        cloud: Where it is.
+        bucket: The bucket.
+        stack: The stack whose records these are.
+        release: What identifies the release, such as the digests of code and plan; part of every record.
+    """
+
+    cloud: Cloud
+    bucket: str
+    stack: str
+    release: Mapping[str, str]
+    run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+    @cached_property
+    def _s3(self) -> Any:
+        return self.cloud.client("s3")
+
+    @cached_property
+    def _by(self) -> str:
+        return str(self.cloud.client("sts").get_caller_identity()["Arn"])
+
+    def missing_approvals(self, approvers: Sequence[str]) -> list[str]:
+        """Return who of `approvers` has not approved this release for this stack.
+
+        An approval is an object that only the approver's own role may write; see `account/`.
+
+        Raises:
+            GateClosedError: the ledger cannot be read.
+        """
+        missing = []
+        for who in approvers:
+            key = f"approvals/{self.stack}/{self.release['codeSha256']}/{who}.json"
+            approval = self._read(key)
+            if approval is None or any(
+                approval.get(name) != value for name, value in {**self.release, "stack": self.stack}.items()
+            ):
+                missing.append(who)
+        return missing
+
+    def record(self, event: str, **facts: object) -> None:
+        """Append a record; one that exists is never written over.
+
+        Raises:
+            GateClosedError: it cannot be written.
+        """
+        now = datetime.now(UTC)
+        entry = {
+            "schema": "product-api/ledger/1",
+            "event": event,
+            "at": now.isoformat(timespec="milliseconds"),
+            "stack": self.stack,
+            "run": self.run,
+            "by": self._by,
+            "actor": os.environ.get("GITHUB_ACTOR", ""),
+            **self.release,
+            **facts,
+        }
+        key = f"entries/{self.stack}/{now:%Y/%m/%d/%H%M%S.%fZ}-{self.run}-{uuid.uuid4().hex[:6]}.json"
+        with self._explained(f"s3://{self.bucket}/{key} cannot be written"):
+            self._s3.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=json.dumps(entry).encode(),
+                ContentType="application/json",
+                IfNoneMatch="*",
+            )
+
+    def _read(self, key: str) -> dict[str, Any] | None:
+        from botocore.exceptions import ClientError
+
+        with self._explained(f"s3://{self.bucket}/{key} cannot be read"):
+            try:
+                document = json.loads(self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "NoSuchKey":
+                    return None
+                raise
+            except ValueError:
+                return None
+        return document if isinstance(document, dict) else None
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (BotoCoreError, ClientError) as error:
+            raise GateClosedError(
+                f"{what}: {error}. The ledger is made by `ops bootstrap {self.stack}`; nothing touches data or traffic "
+                "without a record"
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """Moves the traffic of a function from the version that serves to another.
+
+    Attributes:
+        cloud: Where the function is.
+        function: The function.
+        alias: The alias that gets the traffic.
+        application: CodeDeploy application.
+        group: Its deployment group, which says how the traffic moves and which alarms stop it.
+        warm: How many instances of the new version are started before it gets traffic.
+        say: Reports progress.
+    """
+
+    cloud: Cloud
+    function: str
+    alias: str
+    application: str
+    group: str
+    warm: int
+    say: Callable[[str], None]
+
+    @cached_property
+    def _lambda(self) -> Any:
+        return self.cloud.client("lambda")
+
+    @cached_property
+    def _codedeploy(self) -> Any:
+        return self.cloud.client("codedeploy")
+
+    def shift(self, version: str) -> str:
+        """Make `version` the one that serves, and return what was done to make it so.
+
+        Warms and checks it first. Where a deployment of it is under way, left by an update that was interrupted, that
+        one is waited for.
+
+        Raises:
+            UnhealthyError: it fails before any traffic.
+            RolledBackError: its deployment failed or was stopped, and the old version serves.
+        """
+        deployment = self._running(version)
+        if deployment is None:
+            serving = self._lambda.get_alias(FunctionName=self.function, Name=self.alias)
+            weights = (serving.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+            if weights:
+                shares = ", ".join(f"{weight:.0%} to version {other}" for other, weight in weights.items())
+                raise UnhealthyError(
+                    f"alias {self.alias} of {self.function} sends {shares} and no deployment is under way: somebody "
+                    "moved it by hand. Put it back (aws lambda update-alias --routing-config {}), and run the update "
+                    "again"
+                )
+            self._warm(version)
+            self._check(version)
+            if serving["FunctionVersion"] == version:
+                return "serves already"
+            deployment = self._start(serving["FunctionVersion"], version)
+        else:
+            self.say(f"version {version} is being deployed already: waiting for {deployment}")
+        self._wait(deployment, version)
+        return deployment
+
+    def _running(self, version: str) -> str | None:
+        """Return the deployment of `version` that is under way; another's is somebody else's."""
+        found = self._codedeploy.list_deployments(
+            applicationName=self.application, deploymentGroupName=self.group, includeOnlyStatuses=list(RUNNING[:3])
+        )["deployments"]
+        for deployment in found:
+            content = self._get(deployment)["revision"].get("appSpecContent") or {}
+            target = _target(content.get("content") or "{}")
+            if target != version:
+                raise UnhealthyError(
+                    f"version {target} is being deployed ({deployment}): wait for its end, or stop it (aws deploy "
+                    f"stop-deployment --deployment-id {deployment}), and run the update again"
+                )
+            return str(deployment)
+        return None
+
+    def _warm(self, version: str) -> None:
+        """Start instances at the same time, so that each request finds one of its own."""
+        self.say(f"warming {self.warm} instances of version {version}")
+        with ThreadPoolExecutor(self.warm) as pool:
+            for answer in pool.map(lambda _: self._invoke(version, {"warm": True}), range(self.warm)):
+                if answer.get("warm") is not True:
+                    raise UnhealthyError(self._refused(version, f"it does not start: {_short(answer)}"))
+
+    def _check(self, version: str) -> None:
+        answer = self._invoke(version, {"check": True})
+        if answer.get("healthy") is not True:
+            raise UnhealthyError(self._refused(version, f"its own check fails: {_short(answer)}"))
+        self.say(f"version {version} passes its check ({answer.get('latencyMs')} ms)")
+
+    def _refused(self, version: str, why: str) -> str:
+        return (
+            f"version {version} of {self.function} gets no traffic, {why}. The version before it serves. Mend it and "
+            f"run the update again; its log: aws logs tail /aws/lambda/{self.function}"
+        )
+
+    def _invoke(self, version: str, event: Mapping[str, object]) -> dict[str, Any]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        # The full name: permissions name the version, and not every check of them looks at a qualifier.
+        try:
+            answer = self._lambda.invoke(
+                FunctionName=self.function, Qualifier=version, Payload=json.dumps(event).encode()
+            )
+            document = json.loads(answer["Payload"].read())
+        except (BotoCoreError, ClientError, ValueError) as error:
+            return {"error": str(error)}
+        if answer.get("FunctionError") or not isinstance(document, dict):
+            return {"error": document}
+        return document
+
+    def _start(self, current: str, target: str) -> str:
+        appspec = {
+            "version": 0.0,
+            "Resources": [
+                {
+                    "function": {
+                        "Type": "AWS::Lambda::Function",
+                        "Properties": {
+                            "Name": self.function,
+                            "Alias": self.alias,
+                            "CurrentVersion": current,
+                            "TargetVersion": target,
+                        },
+                    }
+                }
+            ],
+        }
+        deployment = self._codedeploy.create_deployment(
+            applicationName=self.application,
+            deploymentGroupName=self.group,
+            revision={"revisionType": "AppSpecContent", "appSpecContent": {"content": json.dumps(appspec)}},
+            description=f"{self.function} {current} -> {target}",
+        )["deploymentId"]
+        self.say(f"{deployment}: traffic moves from version {current} to {target}")
+        return str(deployment)
+
+    def _get(self, deployment: str) -> dict[str, Any]:
+        info: dict[str, Any] = self._codedeploy.get_deployment(deploymentId=deployment)["deploymentInfo"]
+        return info
+
+    def _wait(self, deployment: str, version: str) -> None:
+        failed, pause, told = 0, 0.5, ""
+        while (info := self._get(deployment))["status"] in RUNNING:
+            weight = self._weight(version)
+            if weight != told:
+                self.say(f"{deployment}: {weight} of the traffic goes to version {version}")
+                told = weight
+            failed = 0 if self._invoke(version, {"check": True}).get("healthy") is True else failed + 1
+            if failed == FAILED_CHECKS:
+                self.say(f"version {version} failed its check {failed} times in a row: stopping {deployment}")
+                self._codedeploy.stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
+            time.sleep(pause)
+            pause = min(pause * 1.5, 5.0)
+        if info["status"] == "Succeeded":
+            self.say(f"{deployment}: version {version} serves")
+            return
+        self._wait_for_rollback(info)
+        why = (info.get("errorInformation") or {}).get("message") or info["status"]
+        if failed >= FAILED_CHECKS:
+            why = f"it failed its own check {failed} times in a row"
+        serving = self._lambda.get_alias(FunctionName=self.function, Name=self.alias)["FunctionVersion"]
+        raise RolledBackError(
+            f"version {version} of {self.function} was rolled back ({deployment}): {why}. Version {serving} serves. "
+            "Mend the release and run the update again, which tries anew"
+        )
+
+    def _wait_for_rollback(self, info: Mapping[str, Any]) -> None:
+        """Wait until CodeDeploy has put the traffic back; the update's end must find the old version serving."""
+        for _ in range(120):
+            rollback = (info.get("rollbackInfo") or {}).get("rollbackDeploymentId")
+            if rollback and self._get(rollback)["status"] not in RUNNING:
+                return
+            weights = self._lambda.get_alias(FunctionName=self.function, Name=self.alias).get("RoutingConfig") or {}
+            if not rollback and not weights.get("AdditionalVersionWeights"):
+                return
+            time.sleep(1)
+            info = self._get(str(info["deploymentId"]))
+
+    def _weight(self, version: str) -> str:
+        alias = self._lambda.get_alias(FunctionName=self.function, Name=self.alias)
+        if alias["FunctionVersion"] == version:
+            return "100%"
+        weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        return f"{weights.get(version, 0):.0%}"
+
+
+def _target(appspec: str) -> str:
+    [resource] = json.loads(appspec)["Resources"]
+    [function] = resource.values()
+    return str(function["Properties"]["TargetVersion"])
+
+
+def _short(answer: Mapping[str, object]) -> str:
+    text = json.dumps(answer)
+    return text if len(text) <= 300 else f"{text[:300]}…"
