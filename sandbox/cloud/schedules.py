@@ -298,8 +298,8 @@ class Schedules:
         if not expression.seconds:
             return expression.after(max(now, float(start or 0)))
         if start is not None:
-            late = max(0, math.ceil((now - start) / expression.seconds))
-            return float(start) + late * expression.seconds
+            first = float(start)
+            return first + max(0, math.ceil((now - first) / expression.seconds)) * expression.seconds
         return now if new else now + expression.seconds
 
     def _planned_rules(self, now: float) -> Iterator[tuple[tuple[str, ...], dict[str, Any], _Plan]]:
@@ -372,8 +372,8 @@ class Schedules:
                 {"x-amz-invocation-type": "Event"},
             )
         elif service == "sqs":
-            message = {"QueueUrl": self._queue(arn), "MessageBody": payload, **(target.get("SqsParameters") or {})}
-            body, headers = json.dumps(message).encode(), {"x-amz-target": "AmazonSQS.SendMessage"}
+            sent = {"QueueUrl": self._queue(arn), "MessageBody": payload, **(target.get("SqsParameters") or {})}
+            body, headers = json.dumps(sent).encode(), {"x-amz-target": "AmazonSQS.SendMessage"}
         elif service == "sns":
             body = urlencode(
                 {"Action": "Publish", "Version": "2010-03-31", "TopicArn": arn, "Message": payload}
@@ -392,7 +392,7 @@ class Schedules:
         from botocore.credentials import Credentials
 
         name = role.rpartition("/")[2]
-        made = Credentials(f"ASIA{uuid.uuid4().hex[:16].upper()}", uuid.uuid4().hex, uuid.uuid4().hex)  # type: ignore[no-untyped-call]
+        made = Credentials(f"ASIA{uuid.uuid4().hex[:16].upper()}", uuid.uuid4().hex, uuid.uuid4().hex)
         session = {
             "Arn": f"arn:aws:sts::{account}:assumed-role/{name}/scheduler",
             "UserId": f"{name}:scheduler",
@@ -411,8 +411,8 @@ class Schedules:
 
         url = f"{self._endpoint}{path}"
         kind = {"content-type": "application/x-amz-json-1.0", **headers}
-        signed = AWSRequest("POST", url, data=body, headers=kind)  # type: ignore[no-untyped-call]
-        SigV4Auth(credentials, service, home).add_auth(signed)  # type: ignore[no-untyped-call]
+        signed = AWSRequest("POST", url, data=body, headers=kind)
+        SigV4Auth(credentials, service, home).add_auth(signed)
         request = urllib.request.Request(url, body, dict(signed.headers), method="POST")  # noqa: S310 — ours
         try:
             with urllib.request.urlopen(request, timeout=60):  # noqa: S310
