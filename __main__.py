@@ -37,7 +37,7 @@ plan = rendering.plan()
 digest = hashlib.sha256(stack.code.read_bytes()).hexdigest()
 
 # Who may change data and traffic, and the record of it.
-cloud = Cloud(region=stack.region, profile=pulumi.Config("aws").get("profile"))
+cloud = Cloud(region=stack.region, profile=stack.profile)
 ledger = Ledger(
     cloud=cloud,
     bucket=names.bucket("ledger"),

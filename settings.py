@@ -40,12 +40,16 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class StackSettings:
-    """Everything that tells one stack from another; see `Pulumi.yaml` for each key's meaning and unit."""
+    """Everything that tells one stack from another; see `Pulumi.yaml` for each key's meaning and unit.
+
+    `region` and `profile` are the AWS provider's own settings (`aws:region`, `aws:profile`).
+    """
 
     project: str
     stack: str
     region: str
     account: str
+    profile: str | None
     zones: tuple[str, ...]
     vpc_cidr: str
     database_instance_class: str
@@ -290,6 +294,7 @@ def load() -> StackSettings:
         stack=pulumi.get_stack(),
         region=pulumi.Config("aws").require("region"),
         account=config.require("account"),
+        profile=pulumi.Config("aws").get("profile"),
         zones=_strings(config, "zones"),
         vpc_cidr=config.require("vpcCidr"),
         database_instance_class=config.require("databaseInstanceClass"),

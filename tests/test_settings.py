@@ -19,6 +19,7 @@ DEV = StackSettings(
     stack="dev",
     region="eu-central-1",
     account="111122223333",
+    profile=None,
     zones=("eu-central-1a", "eu-central-1b"),
     vpc_cidr="10.20.0.0/16",
     database_instance_class="db.t4g.micro",
@@ -27,21 +28,53 @@ DEV = StackSettings(
     database_multi_az=False,
     database_deletion_protection=False,
     database_ca="/opt/certs/rds-ca.pem",
+    database_max_connections=80,
+    database_tunnel=True,
     function_runtime="python3.13",
     function_architecture="arm64",
     function_memory_mb=256,
     function_timeout_seconds=10,
+    function_concurrency=20,
+    function_provisioned=0,
     log_retention_days=30,
     log_level="INFO",
     seeding=True,
     artifacts=Path(".build"),
+    signing="warn",
+    monitoring="basic",
+    warning_recipients=(),
+    critical_recipients=(),
+    probe_minutes=5,
+    budget_usd=50,
+    traffic_shift="all-at-once",
+    canary_percent=10,
+    canary_minutes=5,
+    approvers=(),
+    attempt=1,
+    jwt_issuer="",
+    jwt_audience=(),
+    cors_origins=(),
+    domain_name="",
+    domain_certificate="",
+    throttle_rate=50,
+    throttle_burst=100,
+    backup_lock=False,
+    backup_days=35,
 )
 PROD: dict[str, Any] = {
     "stack": "prod",
     "database_multi_az": True,
     "database_deletion_protection": True,
     "database_backup_days": 35,
+    "database_tunnel": False,
     "seeding": False,
+    "signing": "enforce",
+    "monitoring": "full",
+    "critical_recipients": ("oncall@example.com",),
+    "probe_minutes": 1,
+    "traffic_shift": "canary",
+    "approvers": ("devops", "product"),
+    "backup_lock": True,
 }
 
 
@@ -82,9 +115,9 @@ def test_a_broken_rule_names_key_value_and_remedy(change: dict[str, Any], key: s
     assert any(word in message for word in ("give ", "set ", "name "))
 
 
-@pytest.mark.parametrize("stack", ["Dev", "1st", "feature_x", "a--b", "a-", "x" * 31, ""])
+@pytest.mark.parametrize("stack", ["Dev", "1st", "feature_x", "a--b", "a-", "x" * 25, ""])
 def test_a_name_that_no_database_could_have_is_refused(stack: str) -> None:
-    with pytest.raises(SettingsError, match=r"the stack's name is .*: give 1 to 30 lower-case letters"):
+    with pytest.raises(SettingsError, match=r"the stack's name is .*: give 1 to 24 lower-case letters"):
         replace(DEV, stack=stack)
 
 
