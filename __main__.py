@@ -6,7 +6,7 @@ import pulumi
 
 import settings
 from app.routes import ROUTES
-from components.alarms import RESPONSE_TIME_MS, Alarms, AlarmsArgs, Watched
+from components.alarms import Alarms, AlarmsArgs, Threshold, Watched
 from components.api_function import ApiFunction, ApiFunctionArgs
 from components.artifacts import Artifacts, ArtifactsArgs
 from components.backup import Backup, BackupArgs
@@ -37,7 +37,7 @@ plan = rendering.plan()
 digest = hashlib.sha256(stack.code.read_bytes()).hexdigest()
 
 # Who may change data and traffic, and the record of it.
-cloud = Cloud(region=stack.region, profile=pulumi.Config("aws").get("profile"))
+cloud = Cloud(region=stack.region, profile=stack.profile)
 ledger = Ledger(
     cloud=cloud,
     bucket=names.bucket("ledger"),
@@ -108,7 +108,15 @@ database = Database(
 beside_database = Placement(
     subnet_ids=network.subnet_ids, security_group_ids=[network.clients_group_id, database.clients_group_id]
 )
-Backup("backup", BackupArgs(names=names, key_arn=database.key_arn, days=stack.backup_days, lock=stack.backup_lock))
+Backup(
+    "backup",
+    BackupArgs(
+        names=names,
+        key_arn=database.key_arn,
+        days=stack.backup_days,
+        locked_days=settings.LOCKED_DAYS if stack.backup_lock else 0,
+    ),
+)
 migrator = Migrator(
     "migrator",
     MigratorArgs(
@@ -181,7 +189,7 @@ release = Release(
         canary_minutes=stack.canary_minutes,
         attempt=stack.attempt,
         error_percent=5,
-        latency_ms=int(RESPONSE_TIME_MS.critical),
+        latency_ms=stack.response_time_critical_ms,
         notifications=notifications,
         gate=gate,
         ledger=ledger,
@@ -204,13 +212,14 @@ watched = Watched(
     proxy=database.proxy_name,
     dead_letters=dead_letters.name,
 )
+response_time_ms = Threshold(warning=stack.response_time_warning_ms, critical=stack.response_time_critical_ms)
 alarms = Alarms(
     "alarms",
     AlarmsArgs(
         names=names,
         watched=watched,
         full=stack.monitoring == "full",
-        response_time_ms=RESPONSE_TIME_MS,
+        response_time_ms=response_time_ms,
         notifications=notifications,
     ),
 )
@@ -225,7 +234,7 @@ dashboard = Dashboard(
         names=names,
         watched=watched,
         alarm_arns=[*alarms.arns, *(arn for each in objectives for arn in each.arns)],
-        response_time_ms=RESPONSE_TIME_MS,
+        response_time_ms=response_time_ms,
         log_group=api_function.log_group,
     ),
 )

@@ -25,13 +25,14 @@ class BackupArgs:
         names: The stack's names.
         key_arn: The key that encrypts recovery points.
         days: Days that each is kept.
-        lock: Whether none can be deleted before.
+        locked_days: Days within which nobody can delete one; 0 where the vault is not locked. It cannot be changed
+            once the lock holds, so it is not `days`, which can.
     """
 
     names: Names
     key_arn: pulumi.Input[str]
     days: int
-    lock: bool
+    locked_days: int
 
 
 class Backup(pulumi.ComponentResource):
@@ -45,15 +46,15 @@ class Backup(pulumi.ComponentResource):
             name,
             name=names.name("backups"),
             kms_key_arn=args.key_arn,
-            force_destroy=not args.lock,
+            force_destroy=not args.locked_days,
             # A locked vault with recovery points in it cannot be deleted.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.lock),
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=bool(args.locked_days)),
         )
-        if args.lock:
+        if args.locked_days:
             backup.VaultLockConfiguration(
                 name,
                 backup_vault_name=vault.name,
-                min_retention_days=args.days,
+                min_retention_days=args.locked_days,
                 changeable_for_days=GRACE_DAYS,
                 opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
             )
@@ -76,6 +77,7 @@ class Backup(pulumi.ComponentResource):
                 backup.PlanRuleArgs(
                     rule_name="daily",
                     target_vault_name=vault.name,
+                    # An hour and more away from the database's own windows: see `database`.
                     schedule="cron(0 2 * * ? *)",
                     start_window=60,
                     completion_window=240,
@@ -98,6 +100,7 @@ class Backup(pulumi.ComponentResource):
 def _grants(names: Names) -> tuple[Grant, ...]:
     """What AWS's own AWSBackupServiceRolePolicyForBackup allows for RDS, for this database only."""
     snapshots = names.arn("rds", "snapshot:awsbackup:*")
+    of_database = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{names.name('database')}"}}
     return (
         Grant(
             sid="SnapshotDatabase",
@@ -121,8 +124,15 @@ def _grants(names: Names) -> tuple[Grant, ...]:
         ),
         Grant(
             sid="UseKeyOfDatabase",
-            actions=("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
+            actions=("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
             resources=(names.arn("kms", "key/*"),),
-            conditions={"ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{names.name('database')}"}},
+            conditions=of_database,
+        ),
+        # RDS keeps the key at hand for as long as a snapshot lives; nobody else may be given it this way.
+        Grant(
+            sid="LendKeyOfDatabase",
+            actions=("kms:CreateGrant",),
+            resources=(names.arn("kms", "key/*"),),
+            conditions={**of_database, "Bool": {"kms:GrantIsForAWSResource": "true"}},
         ),
     )

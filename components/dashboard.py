@@ -67,7 +67,8 @@ def _widgets(args: DashboardArgs) -> list[dict[str, Any]]:
     function: list[Any] = ["Function", watched.api_function]
     database: list[Any] = ["DBInstanceIdentifier", watched.database]
     proxy: list[Any] = ["ProxyName", watched.proxy]
-    versions = f'{{{NAMESPACE},Function,Version}} Function="{names.name("api")}"'
+    # A namespace with a hyphen in it must be quoted.
+    versions = f'{{"{NAMESPACE}",Function,Version}} Function="{names.name("api")}"'
 
     def search(metric: str, statistic: str) -> list[Any]:
         return [
@@ -130,7 +131,10 @@ def _widgets(args: DashboardArgs) -> list[dict[str, Any]]:
             _graph(
                 names,
                 f"Database connections, of {watched.max_connections}",
-                [["AWS/RDS", "DatabaseConnections", *database], [".", "ClientConnections", *proxy]],
+                [
+                    ["AWS/RDS", "DatabaseConnections", *database],
+                    [".", "ClientConnections", *proxy, {"stat": "Sum"}],
+                ],
                 "Maximum",
                 Threshold(
                     warning=CONNECTION_PERCENT.warning * watched.max_connections / 100,

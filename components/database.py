@@ -21,6 +21,9 @@ MAJOR = "18"
 PORT = 5432
 NAME = "products"
 MASTER = "product_admin"
+# UTC. RDS would choose them at random, and AWS Backup begins nothing within an hour of either: see `backup`.
+BACKUP_WINDOW = "00:00-00:30"
+MAINTENANCE_WINDOW = "sun:04:30-sun:05:30"
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
 METRICS_LOG_GROUP = "RDSOSMetrics"
 
@@ -40,8 +43,8 @@ class DatabaseArgs:
         backup_days: How far back a restore to a point in time reaches.
         multi_az: Whether a standby in another zone takes over.
         deletion_protection: Whether it refuses deletion, and leaves a final snapshot when it is deleted all the same.
-        log_retention_days: Days its log is kept.
-        log_key_arn: The key that encrypts its log.
+        log_retention_days: Days its logs are kept.
+        log_key_arn: The key that encrypts them.
         gate: What must be open before it is touched.
     """
 
@@ -140,6 +143,16 @@ class Database(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
+    def _log(self, name: str, group: str, args: DatabaseArgs) -> cloudwatch.LogGroup:
+        """Make a log's group before RDS makes it by itself, without an end and without a key."""
+        return cloudwatch.LogGroup(
+            name,
+            name=group,
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.log_key_arn,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
     def _instance(self, name: str, args: DatabaseArgs, key: Key, group: ec2.SecurityGroup) -> rds.Instance:
         child = pulumi.ResourceOptions(parent=self)
         names = args.names
@@ -166,14 +179,7 @@ class Database(pulumi.ComponentResource):
             ],
             opts=child,
         )
-        # Before RDS makes it by itself, without an end and without a key.
-        log = cloudwatch.LogGroup(
-            name,
-            name=f"/aws/rds/instance/{physical}/postgresql",
-            retention_in_days=args.log_retention_days,
-            kms_key_id=args.log_key_arn,
-            opts=child,
-        )
+        log = self._log(name, f"/aws/rds/instance/{physical}/postgresql", args)
         monitoring = Role(
             f"{name}-monitoring",
             RoleArgs(
@@ -209,6 +215,8 @@ class Database(pulumi.ComponentResource):
             publicly_accessible=False,
             multi_az=args.multi_az,
             backup_retention_period=args.backup_days,
+            backup_window=BACKUP_WINDOW,
+            maintenance_window=MAINTENANCE_WINDOW,
             copy_tags_to_snapshot=True,
             deletion_protection=args.deletion_protection,
             skip_final_snapshot=not args.deletion_protection,
@@ -262,6 +270,7 @@ class Database(pulumi.ComponentResource):
             ),
             opts=child,
         )
+        log = self._log(f"{name}-proxy", f"/aws/rds/proxy/{names.name('proxy')}", args)
         proxy = rds.Proxy(
             name,
             name=names.name("proxy"),
@@ -280,7 +289,7 @@ class Database(pulumi.ComponentResource):
                     secret_arn=self.api_secret.arn,
                 )
             ],
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role.granted]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role.granted, log]),
         )
         targets = rds.ProxyDefaultTargetGroup(
             name,

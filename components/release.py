@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 # Requests in a minute, below which two versions are not compared: a share of few says nothing.
 COMPARABLE = 20
-# How many percentage points more errors than the version beside it a canary may make.
+# How many percentage points more errors than the version beside it a canary may make, once it has made a few: the one
+# error among twenty-one requests that any version may meet is five points.
 WORSE = 1
+FEW = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,8 @@ class Release(pulumi.ComponentResource):
         if args.shift == "canary":
             config = codedeploy.DeploymentConfig(
                 name,
-                deployment_config_name=names.name("canary"),
+                # It cannot be changed, nor deleted while a group uses it: the next one needs another name.
+                deployment_config_name=names.name(f"canary-{args.canary_percent}percent-{args.canary_minutes}minutes"),
                 compute_platform="Lambda",
                 traffic_routing_config=codedeploy.DeploymentConfigTrafficRoutingConfigArgs(
                     type="TimeBasedCanary",
@@ -148,7 +151,8 @@ class Release(pulumi.ComponentResource):
             name=names.pointer,
             type="String",
             description=f"The version that serves, attempt {args.attempt}",
-            value=args.function.version,
+            # No secret, and `value` is one to the SDK: the hook would be handed an output.
+            insecure_value=args.function.version,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[group, args.function.alias, *alarms, *after],
@@ -160,7 +164,7 @@ class Release(pulumi.ComponentResource):
                 ),
             ),
         )
-        self.version = pointer.value
+        self.version = pointer.insecure_value
         self.register_outputs({"version": self.version})
 
     def _alarms(self, name: str, args: ReleaseArgs) -> list[cloudwatch.MetricAlarm]:
@@ -213,7 +217,8 @@ class Release(pulumi.ComponentResource):
                 requests,
                 all_errors,
                 all_requests,
-                formula=f"IF(requests > {COMPARABLE} AND all_requests - requests > {COMPARABLE}, "
+                formula=f"IF(FILL(errors, 0) > {FEW} AND requests > {COMPARABLE} "
+                f"AND all_requests - requests > {COMPARABLE}, "
                 "100 * (errors / requests - (all_errors - errors) / (all_requests - requests)), 0)",
             ),
             alarm(
@@ -235,7 +240,7 @@ class Release(pulumi.ComponentResource):
 
 
 async def _shift(args: ReleaseArgs, hook: pulumi.ResourceHookArgs) -> None:
-    version = str((hook.new_inputs or {})["value"])
+    version = str((hook.new_inputs or {})["insecureValue"])
     traffic = Traffic(
         cloud=args.cloud,
         function=args.names.name("api"),

@@ -47,6 +47,8 @@ INSTANCE: dict[str, Any] = {
     "publiclyAccessible": False,
     "multiAz": False,
     "backupRetentionPeriod": 7,
+    "backupWindow": "00:00-00:30",
+    "maintenanceWindow": "sun:04:30-sun:05:30",
     "copyTagsToSnapshot": True,
     "deletionProtection": False,
     "skipFinalSnapshot": True,
@@ -70,17 +72,17 @@ def test_it_is_touched_only_through_the_gate(database: Callable[..., Deployment]
     assert GATED == database().the("rds/instance:Instance", "database").hooks
 
 
-def test_its_log_and_its_watcher_are_there_before_it(database: Callable[..., Deployment]) -> None:
-    """Else RDS makes the log itself, unencrypted and without an end."""
+def test_logs_and_watcher_are_there_before_what_writes_them(database: Callable[..., Deployment]) -> None:
+    """Else RDS makes the logs itself, unencrypted and without an end: the instance's, and the proxy's."""
     declared = database()
-    log = declared.of("cloudwatch/logGroup:LogGroup")
     assert {
-        "database": {
-            "name": "/aws/rds/instance/product-api-dev-database/postgresql",
-            "retentionInDays": 14,
-            "kmsKeyId": "the log's key",
-        }
-    } == log
+        name: {"name": group, "retentionInDays": 14, "kmsKeyId": "the log's key"}
+        for name, group in (
+            ("database", "/aws/rds/instance/product-api-dev-database/postgresql"),
+            ("database-proxy", "/aws/rds/proxy/product-api-dev-proxy"),
+        )
+    } == declared.of("cloudwatch/logGroup:LogGroup")
+    assert "LogGroup database-proxy" in declared.the("rds/proxy:Proxy", "database").after
     assert {"LogGroup database", "RolePolicy database-monitoring"} <= declared.the(
         "rds/instance:Instance", "database"
     ).after

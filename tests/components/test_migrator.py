@@ -73,7 +73,7 @@ def test_each_step_waits_for_the_gate(migrator: Callable[..., Deployment]) -> No
     declared = migrator()
     for each in declared.resources:
         gated = each.type.endswith((":Snapshot", ":Invocation", "rds/instance:Instance"))
-        assert (GATED if gated else set()) == each.hooks
+        assert (GATED if gated else []) == each.hooks
 
 
 def test_the_snapshot_is_the_plans_and_the_attempts(migrator: Callable[..., Deployment]) -> None:
