@@ -9,7 +9,7 @@ import os
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
 from app import health, logs, products
@@ -17,6 +17,7 @@ from app.breaker import CircuitBreaker
 from app.database import Database, SecretReader, connection_parameters, ping
 from app.domain import Cursor, DatabaseUnavailableError, ListQuery, ProductKey
 from app.environment import ApiEnvironment
+from app.metrics import FUNCTION, VERSION, Measure, Meter, Unit
 from app.problems import MethodNotAllowedError, RouteNotFoundError, problem_of
 from app.routes import ROUTES, Route
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
+
+# What 95% of responses have to be faster than; components/objectives.py counts the rest.
+OBJECTIVE_MS: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +50,14 @@ class Application:
         environment: What the function was told.
         database: The way to the products.
         breaker: Guards every use of the database.
+        meter: Where requests are counted and measured.
         clock: Monotonic seconds.
     """
 
     environment: ApiEnvironment
     database: Database
     breaker: CircuitBreaker
+    meter: Meter
     clock: Callable[[], float]
 
     @classmethod
@@ -76,6 +82,7 @@ class Application:
             environment=environment,
             database=Database(parameters=parameters, secret=environment.database_secret, secrets=_secrets_manager),
             breaker=CircuitBreaker(failures=DatabaseUnavailableError, clock=time.monotonic),
+            meter=Meter.read(variables),
             clock=time.monotonic,
         )
 
@@ -109,13 +116,14 @@ class Application:
                 logger.error("the database is not available", extra={"cause": str(error)})  # noqa: TRY400 - known, no trace
             response = problem.response(request_id)
         response["headers"]["x-request-id"] = request_id
-        extra = {
-            "method": method,
-            "route": route.key if route else None,  # not the path: what a client makes up is no dimension to count by
-            "status": response["statusCode"],
-            "duration_ms": round((self.clock() - started) * 1000, 2),
-        }
-        logger.info("request", extra=extra)
+        # The route and not the path: what a client makes up is nothing to count by.
+        _measure(
+            self.meter,
+            status=response["statusCode"],
+            milliseconds=round((self.clock() - started) * 1000, 2),
+            method=method,
+            route=route.key if route else None,
+        )
         return response
 
     def health(self, parameters: dict[str, str], query: dict[str, str]) -> Answer:  # noqa: ARG002 - the operations' shape
@@ -154,14 +162,23 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         context: Lambda's context object.
     """
     request = str((event.get("requestContext") or {}).get("requestId", ""))
-    logs.REQUEST.set({"requestId": str(getattr(context, "aws_request_id", "")), "gatewayRequestId": request})
+    meter = Meter.read(os.environ)
+    logs.REQUEST.set(
+        {
+            "requestId": str(getattr(context, "aws_request_id", "")),
+            "gatewayRequestId": request,
+            "version": meter.version,
+        }
+    )
     try:
         application = _application()
     except Exception as error:
         # Only the environment can be wrong here. The caller gets no reason, the log has it with the variable's name.
         logs.configure("INFO")
         logger.exception("the function cannot start")
-        return problem_of(error).response(request)
+        response = problem_of(error).response(request)
+        _measure(meter, status=response["statusCode"], milliseconds=0, method=None, route=None)
+        return response
     return application.respond(event)
 
 
@@ -170,6 +187,26 @@ def _application() -> Application:
     application = Application.start(os.environ)
     logs.configure(application.environment.log_level)
     return application
+
+
+def _measure(meter: Meter, *, status: int, milliseconds: float, method: str | None, route: str | None) -> None:
+    """Write the one line of a request: the log's, and the metrics' by function and by version.
+
+    Zeros are written too: an alarm on a share knows a quiet minute from one that nobody has measured.
+    """
+    counted = {
+        "Requests": True,
+        "ServerErrors": status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+        "SlowRequests": milliseconds > OBJECTIVE_MS,
+        # Nothing else is answered so, be it the product's routes (app/problems.py) or the health check.
+        "DatabaseFailures": status == HTTPStatus.SERVICE_UNAVAILABLE,
+    }
+    measures = {name: Measure(int(happened), Unit.COUNT) for name, happened in counted.items()}
+    measures["Latency"] = Measure(milliseconds, Unit.MILLISECONDS)
+    if (memory := meter.memory_used()) is not None:
+        measures["MemoryUsed"] = memory
+    by = ([FUNCTION], [FUNCTION, VERSION])
+    meter.write("request", measures, by=by, status=status, method=method, route=route)
 
 
 def _secrets_manager() -> SecretReader:

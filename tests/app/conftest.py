@@ -11,6 +11,7 @@ from app.breaker import CircuitBreaker
 from app.database import Database, connection_parameters
 from app.domain import DatabaseUnavailableError
 from app.environment import ApiEnvironment
+from app.metrics import Meter
 from migrations.rendering import plan
 from tests.support.http import Clock, Stack
 from tests.support.postgres import postgres
@@ -68,6 +69,7 @@ def stack(world: World) -> Iterator[Stack]:
     clock = Clock()
     database = Database(parameters=parameters, secret="api-secret", secrets=lambda: world.secrets)
     breaker = CircuitBreaker(failures=DatabaseUnavailableError, clock=clock)
-    application = Application(environment=environment, database=database, breaker=breaker, clock=clock)
+    meter = Meter(function="api", version="7", memory_mb=128, peak_kib=lambda: 64 << 10)
+    application = Application(environment=environment, database=database, breaker=breaker, meter=meter, clock=clock)
     yield Stack(application=application, world=world, clock=clock)
     database.close()
