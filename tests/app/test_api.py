@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -16,7 +15,7 @@ from tests.support.http import event
 from tests.support.metrics import metrics_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import io
 
     import psycopg
 
@@ -246,19 +245,6 @@ def test_health_measures_the_database(stack: Stack) -> None:
         _, document = stack.ask("GET", "/health")
 
     assert document["checks"]["database"]["latency_ms"] == 250.0
-
-
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What reaches the log, as Lambda's handler would write it."""
-    written = io.StringIO()
-    root = logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [logging.StreamHandler(written)])
-    level = root.level
-    yield written
-    root.setLevel(level)
-    api._application.cache_clear()
-    logs.REQUEST.set(None)
 
 
 def test_the_handler_logs_json_with_both_request_ids(
