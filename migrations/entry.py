@@ -288,11 +288,16 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         MigratorError: The action is unknown, refused or has failed.
     """
     logs.configure(os.environ.get("LOG_LEVEL", "INFO"), str(getattr(context, "aws_request_id", "")))
+    action, started, failed = str(event.get("action")), time.monotonic(), True
     try:
-        return _migrator().run(event)
+        done = _migrator().run(event)
+        failed = False
     except Exception:
-        logger.exception("the migrator failed", extra={"action": str(event.get("action"))})
+        logger.exception("the migrator failed", extra={"action": action})
         raise
+    finally:
+        logs.measure("step", failed=failed, seconds=time.monotonic() - started, action=action)
+    return done
 
 
 @functools.cache

@@ -6,8 +6,10 @@ import contextlib
 import http.server
 import json
 import os
+import re
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
     import io
     import ssl
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.http import Stack
 
+ROOT = Path(__file__).parents[2]
 WELL = {"POST /health": (200, b'{"status": "ok"}'), "GET /api/products": (200, b'{"items": [], "next_cursor": null}')}
 PROBE = (("Function", "probe"),)
 
@@ -238,3 +240,14 @@ def test_the_api_itself_answers_as_the_probe_expects(stack: Stack) -> None:
     for question in probe.QUESTIONS:
         response = stack.application.respond(event(question.method, question.path))
         assert not probe._is_right(question, response["statusCode"], response["body"].encode())
+
+
+def test_what_is_watched_of_the_probe_is_what_it_writes(served: Api, lines: io.StringIO) -> None:
+    """Alarms, objectives and the dashboard read these names."""
+    sources = [path.read_text() for path in (ROOT / "components").glob("*.py")]
+    read = {name for source in sources for name in re.findall(r'NAMESPACE, "(Probe\w+)"', source)}
+    logs.configure("INFO")
+    probing(served.url)
+
+    assert read
+    assert {(name, PROBE) for name in read} <= set(metrics_in(lines.getvalue())[0])

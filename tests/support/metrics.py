@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html, as far as it is used here.
-UNITS = {"Count", "Milliseconds", "Percent"}
+UNITS = {"Count", "Milliseconds", "Percent", "Seconds"}
 
 Metrics = dict[tuple[str, tuple[tuple[str, str], ...]], tuple[float, str]]
 
