@@ -172,7 +172,7 @@ def _widgets(args: DashboardArgs) -> list[dict[str, Any]]:
                     "query": pulumi.Output.concat(
                         "SOURCE '",
                         args.log_group,
-                        "' | fields @timestamp, message, request_id, version | filter level = 'ERROR' "
+                        "' | fields @timestamp, message, requestId, version | filter level = 'ERROR' "
                         "| sort @timestamp desc | limit 20",
                     ),
                 },
