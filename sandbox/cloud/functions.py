@@ -136,6 +136,7 @@ async def answer_as_aws(inner: Handler, request: Request) -> Answer:
     """Mend what the emulator accepts, and what it says of versions, aliases and policies.
 
     - a role that Lambda may not assume, reserved variables and an unknown network are refused;
+    - an alias of a version that is not there is refused;
     - a version's configuration has the qualified ARN;
     - the policy of the function, of a version and of an alias are three different ones.
     """
@@ -144,6 +145,10 @@ async def answer_as_aws(inner: Handler, request: Request) -> Answer:
         return await inner(request)
     if (request.method, matched[2] or "") in (("POST", ""), ("PUT", "/configuration")) and (why := _refused(request)):
         return _error(400, "InvalidParameterValueException", why)
+    if request.method in ("POST", "PUT") and (matched[2] or "").startswith("/aliases"):
+        function = unquote(matched[1] or "").rpartition(":function:")[2].partition(":")[0]
+        if missing := _missing_version(function, request.json()):
+            return _error(404, "ResourceNotFoundException", f"Function not found: {missing}")
     status, headers, body = await inner(request)
     if status >= 300 or not body or not isinstance(body, bytes) or (matched[2] or "").endswith("/invocations"):
         return status, headers, body
@@ -191,6 +196,20 @@ def _refused(request: Request) -> str | None:
     for group in network.get("SecurityGroupIds") or ():
         if ec2._security_groups.get(group) is None:  # noqa: SLF001
             return _unknown("DescribeSecurityGroups", "InvalidGroup.NotFound", f"The group '{group}' does not exist")
+    return None
+
+
+def _missing_version(function: str, asked: Mapping[str, Any]) -> str | None:
+    """Return the ARN of a version that an alias is to point at, and that is not there."""
+    from ministack.services import lambda_svc
+
+    record = lambda_svc._functions.get(function)  # noqa: SLF001
+    if record is None:
+        return None  # the emulator says itself that there is no such function
+    weights = (asked.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    for version in (asked.get("FunctionVersion") or "$LATEST", *weights):
+        if version != "$LATEST" and version not in record["versions"]:
+            return f"{lambda_svc._func_arn(function)}:{version}"  # noqa: SLF001
     return None
 
 

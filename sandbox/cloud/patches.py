@@ -85,6 +85,32 @@ def wrap_service(name: str, wrapper: Wrapper) -> None:
     handlers[name] = handler
 
 
+def add_service(name: str, target: str, module: Any) -> None:
+    """Serve, save and restore a service that the emulator lacks, as if it were a module of the emulator's own.
+
+    Args:
+        name: the service's, as requests are signed for it.
+        target: prefix of its operations in `x-amz-target`.
+        module: with `handle_request`, `get_state`, `load_persisted_state` and `reset`.
+
+    Raises:
+        EmulatorChangedError: the emulator has one of its own by now.
+    """
+    from ministack import app
+    from ministack.core import router
+
+    patterns = expect(router, "SERVICE_PATTERNS")
+    expect(router, "detect_service", "method", "path", "headers", "query_params")
+    handlers, modules_, states = (expect(app, each) for each in ("SERVICE_HANDLERS", "_loaded_modules", "_state_map"))
+    if name in patterns or name in handlers:
+        msg = f"the emulator has a service {name} of its own: compare it with the sandbox's, and keep one"
+        raise EmulatorChangedError(msg)
+    patterns[name] = {"target_prefixes": [target], "host_patterns": [rf"{name}\."]}
+    handlers[name] = module.handle_request
+    modules_[name] = module
+    states[name] = name
+
+
 def run_functions_isolated(layers: Layers, endpoint: str) -> None:
     """Run Python functions in `workers.Worker`: the emulator's own see its packages and inherit its environment."""
     from ministack.core import lambda_runtime

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-from sandbox.cloud import patches, scope
+from sandbox.cloud import acting, patches, scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -528,31 +528,6 @@ def trusts(role: str, account: str, source: str) -> bool:
         account: the schedule's.
         source: the schedule's ARN.
     """
-    from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
-    from ministack.services import iam
-
-    found = iam._roles.get_scoped(account, None, role.rpartition("/")[2])  # noqa: SLF001
-    if found is None or found.get("Arn") != role:
-        return False
-    trust = found.get("AssumeRolePolicyDocument") or {}
-    document = json.loads(trust) if isinstance(trust, str) else trust
-    statements = document.get("Statement") or []
-    everywhere = [{**one, "Resource": "*"} for one in (statements if isinstance(statements, list) else [statements])]
     group = source.rpartition("/")[0].replace(":schedule/", ":schedule-group/")
-    return any(
-        evaluate_resource_policy(
-            {"Statement": everywhere},
-            EvalContext(
-                principal_arn=_PRINCIPAL,
-                principal_type="Service",
-                principal_account="",
-                action="sts:AssumeRole",
-                resource_arn=role,
-                region=source.split(":")[3],
-                service_context={"aws:sourceaccount": account, "aws:sourcearn": arn},
-            ),
-            service=_PRINCIPAL,
-        ).decision
-        == "Allow"
-        for arn in (group, source)  # AWS gives the group's ARN; its examples scope trust by either
-    )
+    # AWS gives the group's ARN; its examples scope trust by either.
+    return acting.trusts(role, _PRINCIPAL, account, group, source)

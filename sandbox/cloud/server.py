@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.cloud import assume, functions, identities, messaging, openid, patches, services, storage, trails
 from sandbox.cloud.clock import Clock, ScaleError
+from sandbox.cloud.codedeploy.service import CodeDeploy
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.iam.enforcement import Enforcer
 from sandbox.cloud.layers import Layers
@@ -97,6 +98,7 @@ class Cloud:
         messaging.wrap()
         patches.require_functions_to_let_rules_invoke()
         self._schedules = Schedules(self._clock, self._endpoint)
+        self._codedeploy = CodeDeploy(self._clock, self._endpoint)
 
     async def start(self) -> None:
         """Load the last snapshot and bring its databases up."""
@@ -104,10 +106,11 @@ class Cloud:
             _log.info("starting empty")
         await self._rds.resume()
         self._schedules.start()
+        self._codedeploy.resume()
 
     async def stop(self) -> None:
         """End workers and databases; nothing is saved."""
-        await self._schedules.close()
+        await asyncio.gather(self._schedules.close(), self._codedeploy.close())
         await self._rds.close()
         await asyncio.gather(self._fleet.close(), asyncio.to_thread(functions.end_all, self._pool))
 
@@ -258,6 +261,7 @@ async def serve(directory: Path, run: Path, bound: socket.socket, layers: Path |
     finally:
         for task in tasks:
             task.cancel()
+        bound.close()  # what the sandbox still asks of itself is refused, not left waiting
         await cloud.stop()
 
 

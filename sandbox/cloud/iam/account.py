@@ -55,6 +55,8 @@ class Emulated:
             return dict((_module("lambda_svc")._functions.get(name) or {}).get("tags") or {})
         if service == "s3":
             return dict(_module("s3")._bucket_tags.get(resource.partition("/")[0]) or {}) if "/" not in resource else {}
+        if service == "codedeploy":
+            return dict(_codedeploy().tags_of(resource) or {})
         return _collected(service, arn)
 
     def aliases(self, key: str) -> list[str]:
@@ -121,7 +123,22 @@ def _target_group(name: str) -> str:
     return str((proxy.get("TargetGroup") or {}).get("TargetGroupArn") or "")
 
 
+def _deployment(identifier: str) -> str:
+    """Return "application/group" of a deployment of CodeDeploy."""
+    info = (_codedeploy().deployments.get(identifier) or {}).get("info")
+    return f"{info['applicationName']}/{info['deploymentGroupName']}" if info else ""
+
+
+def _codedeploy() -> Any:
+    """Return what the account has of CodeDeploy, which is the sandbox's own."""
+    from ministack import app
+    from ministack.core.responses import get_account_id, get_region
+
+    return app._get_module("codedeploy").region(str(get_account_id()), str(get_region()))
+
+
 _FINDERS = {
+    "codedeploy/deployment": _deployment,
     "iam/role": _arn_in("iam", "_roles"),
     "iam/user": _arn_in("iam", "_users"),
     "iam/group": _arn_in("iam", "_groups"),

@@ -842,3 +842,7 @@ def _for_codedeploy(operation: Operation, name: str, _own: list[Check], _known: 
             yield Check(action="codedeploy:GetDeploymentConfig", resource=arn, context={})
         application = f"{base}application:{operation.value('applicationName')}"
         yield Check(action="codedeploy:RegisterApplicationRevision", resource=application, context={})
+        if any(name.startswith("overrideAlarmConfiguration.") for name in operation.parameters):
+            named = f"{operation.value('applicationName')}/{operation.value('deploymentGroupName')}"
+            group = f"{base}deploymentgroup:{named}"
+            yield Check(action="codedeploy:UpdateDeploymentGroup", resource=group, context={})
