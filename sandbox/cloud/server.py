@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.cloud import assume, functions, identities, messaging, openid, patches, services, storage, trails
 from sandbox.cloud.clock import Clock, ScaleError
+from sandbox.cloud.cloudwatch import emitters
+from sandbox.cloud.cloudwatch.service import CloudWatch
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.iam.enforcement import Enforcer
 from sandbox.cloud.layers import Layers
@@ -97,6 +99,11 @@ class Cloud:
         messaging.wrap()
         patches.require_functions_to_let_rules_invoke()
         self._schedules = Schedules(self._clock, self._endpoint)
+        self._cloudwatch = CloudWatch(self._clock)
+        emitters.Functions(self._cloudwatch)
+        emitters.Gateways(self._cloudwatch)
+        emitters.Logs(self._cloudwatch)
+        emitters.Minutes(self._cloudwatch, self._rds, self._fleet)
 
     async def start(self) -> None:
         """Load the last snapshot and bring its databases up."""
@@ -104,10 +111,12 @@ class Cloud:
             _log.info("starting empty")
         await self._rds.resume()
         self._schedules.start()
+        self._cloudwatch.start()
 
     async def stop(self) -> None:
         """End workers and databases; nothing is saved."""
         await self._schedules.close()
+        await self._cloudwatch.close()
         await self._rds.close()
         await asyncio.gather(self._fleet.close(), asyncio.to_thread(functions.end_all, self._pool))
 
