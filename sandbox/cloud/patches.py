@@ -303,6 +303,15 @@ def authorise_as_aws(enforcer: Enforcer) -> None:
         found = condition_key(key, ctx)
         return access.principal_arn(found) if key.lower() == "aws:principalarn" else found
 
+    json_field = expect(iam_actions, "_safe_json_field", "body", "field")
+
+    @functools.wraps(json_field)
+    def json_field_of_any(body: bytes, field: str) -> str:
+        try:
+            return str(json_field(body, field))
+        except UnicodeDecodeError:  # CBOR, or compressed: the decision reads such a body by itself
+            return ""
+
     @functools.wraps(enforce)
     def enforce_as_aws(
         access_key_id: str,
@@ -314,6 +323,7 @@ def authorise_as_aws(enforcer: Enforcer) -> None:
     ) -> Any:
         return enforcer.enforce(enforce, access_key_id, iam_action, service, region, resource_arn, service_context)
 
+    iam_actions._safe_json_field = json_field_of_any
     iam_actions.extract_iam_action = functools.partial(enforcer.action, action)
     iam_actions.access_denied_response = functools.partial(enforcer.denied, denied)
     iam_evaluator.enforce = enforce_as_aws
