@@ -74,7 +74,7 @@ def execute(module: Any, pool: Any, func: dict[str, Any], event: Any, request_id
         request_id: the invocation's id.
 
     Returns:
-        `body`, `log`, and `error` for a function error.
+        `body`, `log`, `seconds` that the handler ran, and `error` for a function error.
     """
     config = func.get("config") or func
     if not func.get("code_zip"):
@@ -95,8 +95,8 @@ def execute(module: Any, pool: Any, func: dict[str, Any], event: Any, request_id
         seen = failed.get()
         if seen is not None:
             seen.append(True)
-        return {"body": done["failure"], "error": True, "log": done["log"]}
-    return {"body": done["result"], "log": done["log"]}
+        return {"body": done["failure"], "error": True, "log": done["log"], "seconds": done["seconds"]}
+    return {"body": done["result"], "log": done["log"], "seconds": done["seconds"]}
 
 
 def retire_idle(pool: Any, seconds: float) -> None:

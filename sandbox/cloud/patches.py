@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
@@ -21,6 +22,7 @@ from sandbox.cloud.scope import Request
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sandbox.cloud.cloudwatch.service import CloudWatch
     from sandbox.cloud.iam.enforcement import Enforcer
     from sandbox.cloud.layers import Layers
     from sandbox.cloud.scope import Answer, Wrapper
@@ -199,6 +201,116 @@ def honour_alias_weights() -> None:
     apigateway._invoke_lambda_proxy = proxy_weighted
 
 
+def keep_metrics(cloudwatch: CloudWatch) -> None:
+    """Have metrics kept, saved and loaded by `cloudwatch`; what the emulator's services measure goes there too."""
+    from ministack.services import cloudwatch as module
+
+    state = expect(module, "get_state")
+    load = expect(module, "load_persisted_state", "data")
+    expect(module, "record_metric", "namespace", "metric_name", "value", "unit", "dimensions")
+
+    def resume(data: dict[str, Any]) -> None:
+        load(data)
+        if "sandbox" in data:
+            cloudwatch.resume(data["sandbox"])
+
+    def record(
+        namespace: str, metric_name: str, value: float, unit: str = "None", dimensions: dict[str, str] | None = None
+    ) -> None:
+        cloudwatch.record(namespace, metric_name, value, unit, dimensions or {})
+
+    module.get_state = lambda: {**state(), "sandbox": cloudwatch.state()}
+    module.load_persisted_state = resume
+    module.record_metric = record
+
+
+def measure_functions(executed: Callable[[Any, Any, float, int], None]) -> None:
+    """Have every execution told, instead of the emulator's own metrics, which know Invoke and no versions.
+
+    Args:
+        executed: gets the version's configuration, the result, the handler's seconds, and how many executions of the
+            function there were at its start.
+    """
+    from ministack.services import lambda_svc
+
+    execute = expect(lambda_svc, "_execute_function", "func", "event")
+    elsewhere = expect(lambda_svc, "_function_config_scope_mismatch", "config")
+    in_flight = expect(lambda_svc, "executions_in_flight")
+    key = expect(lambda_svc, "_inflight_key", "config")
+    expect(lambda_svc, "_emit_lambda_metrics", "function_name", "duration_ms", "error", "throttle")
+
+    @functools.wraps(execute)
+    def execute_measured(func: Any, event: Any) -> Any:
+        config = func.get("config") or func
+        if elsewhere(config):  # the emulator comes back here in the function's own account and region
+            return execute(func, event)
+        concurrent = in_flight()[1].get(key(config), 0) + 1
+        began = time.perf_counter()
+        result = execute(func, event)
+        executed(config, result, result.get("seconds", time.perf_counter() - began), concurrent)
+        return result
+
+    lambda_svc._execute_function = execute_measured
+    lambda_svc._emit_lambda_metrics = lambda *_, **__: None
+
+
+def measure_gateway(
+    request: Callable[[str, str, str, str, Callable[[], Any]], Any], integration: Callable[[Callable[[], Any]], Any]
+) -> Callable[[str, str, str], Any]:
+    """Have every request to an HTTP API, and every call of an integration within it, made by somebody who measures.
+
+    Args:
+        request: gets API, stage, path, method, and what serves the request.
+        integration: gets what calls the integration.
+
+    Returns:
+        What finds the route of an API, a method and a path.
+    """
+    from ministack.services import apigateway
+
+    handle = expect(apigateway, "_handle_execute_in_scope", "api_id", "stage", "path", "method")
+    match: Callable[[str, str, str], Any] = expect(apigateway, "_match_route", "api_id", "method", "path")
+
+    @functools.wraps(handle)
+    async def handle_measured(api_id: str, stage: str, path: str, method: str, *rest: Any, **named: Any) -> Answer:
+        answer: Answer = await request(
+            api_id, stage, path, method, lambda: handle(api_id, stage, path, method, *rest, **named)
+        )
+        return answer
+
+    def measured(inner: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(inner)
+        async def call(*args: Any, **named: Any) -> Answer:
+            answer: Answer = await integration(lambda: inner(*args, **named))
+            return answer
+
+        return call
+
+    apigateway._handle_execute_in_scope = handle_measured
+    for name in ("_invoke_lambda_proxy", "_invoke_http_proxy"):
+        setattr(apigateway, name, measured(expect(apigateway, name, "integration")))
+    return match
+
+
+def watch_logs(written: Callable[[str, str, Any], None]) -> None:
+    """Have everything told that is written to a log.
+
+    Args:
+        written: gets account, region and the events, each with `message` and `timestamp` (milliseconds).
+    """
+    from ministack.core.responses import get_account_id, get_region
+    from ministack.services import cloudwatch_logs
+
+    append = expect(cloudwatch_logs, "_append_log_events", "stream", "events")
+
+    @functools.wraps(append)
+    def append_watched(stream: Any, events: Any) -> None:
+        append(stream, events)
+        written(str(get_account_id()), str(get_region()), events)
+
+    cloudwatch_logs._append_log_events = append_watched
+
+
 def authorise_as_aws(enforcer: Enforcer) -> None:
     """Have requests named, decided and denied by `iam.enforcement`, not by the emulator."""
     from ministack.core import iam_actions, iam_evaluator
@@ -217,6 +329,15 @@ def authorise_as_aws(enforcer: Enforcer) -> None:
         found = condition_key(key, ctx)
         return access.principal_arn(found) if key.lower() == "aws:principalarn" else found
 
+    json_field = expect(iam_actions, "_safe_json_field", "body", "field")
+
+    @functools.wraps(json_field)
+    def json_field_of_any(body: bytes, field: str) -> str:
+        try:
+            return str(json_field(body, field))
+        except UnicodeDecodeError:  # CBOR, or compressed: the decision reads such a body by itself
+            return ""
+
     @functools.wraps(enforce)
     def enforce_as_aws(
         access_key_id: str,
@@ -228,6 +349,7 @@ def authorise_as_aws(enforcer: Enforcer) -> None:
     ) -> Any:
         return enforcer.enforce(enforce, access_key_id, iam_action, service, region, resource_arn, service_context)
 
+    iam_actions._safe_json_field = json_field_of_any
     iam_actions.extract_iam_action = functools.partial(enforcer.action, action)
     iam_actions.access_denied_response = functools.partial(enforcer.denied, denied)
     iam_evaluator.enforce = enforce_as_aws

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.cloud import assume, functions, identities, messaging, openid, patches, services, storage, trails
 from sandbox.cloud.clock import Clock, ScaleError
+from sandbox.cloud.cloudwatch import emitters
+from sandbox.cloud.cloudwatch.service import CloudWatch
 from sandbox.cloud.codedeploy.service import CodeDeploy
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.iam.enforcement import Enforcer
@@ -99,6 +101,11 @@ class Cloud:
         patches.require_functions_to_let_rules_invoke()
         self._schedules = Schedules(self._clock, self._endpoint)
         self._codedeploy = CodeDeploy(self._clock, self._endpoint)
+        self._cloudwatch = CloudWatch(self._clock)
+        emitters.Functions(self._cloudwatch)
+        emitters.Gateways(self._cloudwatch)
+        emitters.Logs(self._cloudwatch)
+        emitters.Minutes(self._cloudwatch, self._rds, self._fleet)
 
     async def start(self) -> None:
         """Load the last snapshot and bring its databases up."""
@@ -107,10 +114,11 @@ class Cloud:
         await self._rds.resume()
         self._schedules.start()
         self._codedeploy.resume()
+        self._cloudwatch.start()
 
     async def stop(self) -> None:
         """End workers and databases; nothing is saved."""
-        await asyncio.gather(self._schedules.close(), self._codedeploy.close())
+        await asyncio.gather(self._schedules.close(), self._codedeploy.close(), self._cloudwatch.close())
         await self._rds.close()
         await asyncio.gather(self._fleet.close(), asyncio.to_thread(functions.end_all, self._pool))
 
