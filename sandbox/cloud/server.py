@@ -15,7 +15,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.cloud import assume, functions, identities, messaging, openid, patches, services, storage, trails
+from sandbox.cloud import (
+    assume,
+    functions,
+    identities,
+    machines,
+    messaging,
+    openid,
+    patches,
+    services,
+    storage,
+    trails,
+)
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.iam.enforcement import Enforcer
@@ -73,6 +84,9 @@ class Cloud:
             (rds, "_instances"),
             (rds, "_param_groups"),
             (ec2, "_vpc_endpoints"),
+            (ec2, "_launch_templates"),
+            (ec2, "_resolve_iam_instance_profile"),
+            (ec2, "_STUB_AMIS"),
             (secrets, "_secrets"),
         ):
             patches.expect(module, name)
@@ -89,7 +103,10 @@ class Cloud:
         patches.wrap_service("apigateway", services.http_api(self._endpoint))
         patches.wrap_service("secretsmanager", services.secrets_manager(secrets))
         patches.wrap_service("ec2", services.ec2(ec2))
-        s3, trails_module, iam = patches.modules("s3", "cloudtrail", "iam")
+        s3, trails_module, iam, ssm = patches.modules("s3", "cloudtrail", "iam", "ssm")
+        for name in ("_PUBLIC_AMI_PARAMETERS", "_select_parameter"):
+            patches.expect(ssm, name)
+        patches.wrap_service("ec2", machines.ec2(ec2, ssm))
         patches.wrap_service("s3", storage.s3(s3))
         patches.wrap_service("cloudtrail", trails.cloudtrail(trails_module, s3))
         patches.wrap_service("iam", openid.providers(iam))

@@ -88,6 +88,13 @@ def _drift_tags(ec2: Any, state: Any) -> str:
     return "tagsAll.intruder"
 
 
+def _drift_template(ec2: Any, state: Any) -> str:
+    ec2.create_launch_template_version(
+        LaunchTemplateId=state.id, SourceVersion="1", LaunchTemplateData={"InstanceType": "t4g.small"}
+    )
+    return "instanceType"
+
+
 def _drift_rule(ec2: Any, state: Any) -> str:
     permission = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     ec2.authorize_security_group_ingress(GroupId=state.id, IpPermissions=[permission])
@@ -484,6 +491,67 @@ EXAMPLES = (
         {"description": "b", "enableKeyRotation": False, "tags": {"a": "b"}},
         _drift_rotation,
         "kms",
+    ),
+    Example(
+        "flow log role",
+        "aws:iam/role:Role",
+        {"assumeRolePolicy": json.dumps(TRUST).replace("lambda.amazonaws.com", "vpc-flow-logs.amazonaws.com")},
+    ),
+    Example(
+        "flow log",
+        "aws:ec2/flowLog:FlowLog",
+        {
+            "vpcId": "${vpc}",
+            "trafficType": "ALL",
+            "logDestination": "${logs.arn}",
+            "iamRoleArn": "${flow log role.arn}",
+            "maxAggregationInterval": 60,
+            "tags": {"a": "b"},
+        },
+        {"tags": {"a": "c"}},
+        _drift_tags,
+        "ec2",
+    ),
+    Example(
+        "template",
+        "aws:ec2/launchTemplate:LaunchTemplate",
+        {
+            "description": "a",
+            "imageId": "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64",
+            "instanceType": "t4g.nano",
+            "iamInstanceProfile": {"arn": "${profile.arn}"},
+            "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1},
+            "blockDeviceMappings": [
+                {
+                    "deviceName": "/dev/xvda",
+                    "ebs": {"encrypted": "true", "kmsKeyId": "${key.arn}", "volumeSize": 8, "volumeType": "gp3"},
+                }
+            ],
+            "updateDefaultVersion": True,
+        },
+        {"description": None, "instanceType": "t4g.micro", "userData": "IyEvYmluL3NoCg==", "tags": {"a": "b"}},
+        _drift_template,
+        "ec2",
+    ),
+    Example(
+        "machine",
+        "aws:ec2/instance:Instance",
+        {
+            "launchTemplate": {"id": "${template}", "version": "$Default"},
+            "subnetId": "${subnet}",
+            "vpcSecurityGroupIds": ["${group}"],
+            "associatePublicIpAddress": False,
+            "tags": {"Name": "a"},
+        },
+        {"vpcSecurityGroupIds": ["${group}", "${group with rules}"], "tags": {"Name": "b"}},
+        _drift_tags,
+        "ec2",
+    ),
+    Example(
+        "machine without a template",
+        "aws:ec2/instance:Instance",
+        {"ami": "ami-0a64c2023d4e5f607", "instanceType": "t4g.nano", "subnetId": "${second}"},
+        {"tags": {"Name": "b"}},
     ),
     Example("second key", "aws:kms/key:Key", {"isEnabled": False}, {"isEnabled": True}),
     Example(
