@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-from sandbox.cloud import patches, scope
+from sandbox.cloud import acting, patches, scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -176,7 +176,11 @@ async def rules(inner: Handler, request: Request) -> Answer:
 
 
 class Schedules:
-    """Fires what is due, for as long as it runs."""
+    """Fires what is due, for as long as it runs.
+
+    Attributes:
+        pace: AWS's time, by which it does.
+    """
 
     def __init__(self, clock: Clock, endpoint: str) -> None:
         """Take over from the emulator's own tickers, which look every ten seconds and ask for no permission.
@@ -199,7 +203,7 @@ class Schedules:
             patches.expect(module, name)
         patches.expect(self._sts, "register_session", "access_key", "session")
         self._clock = clock
-        self._pace = Pace(clock)
+        self.pace = Pace(clock)
         self._began = time.time()
         self._endpoint = endpoint
         self._plans: dict[tuple[str, ...], _Plan] = {}
@@ -252,7 +256,7 @@ class Schedules:
 
     def sweep(self) -> None:
         """Fire everything that is due."""
-        now = self._pace.now()
+        now = self.pace.now()
         seen = set()
         for key, record, plan in (*self._planned_schedules(now), *self._planned_rules(now)):
             seen.add(key)
@@ -528,31 +532,6 @@ def trusts(role: str, account: str, source: str) -> bool:
         account: the schedule's.
         source: the schedule's ARN.
     """
-    from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
-    from ministack.services import iam
-
-    found = iam._roles.get_scoped(account, None, role.rpartition("/")[2])  # noqa: SLF001
-    if found is None or found.get("Arn") != role:
-        return False
-    trust = found.get("AssumeRolePolicyDocument") or {}
-    document = json.loads(trust) if isinstance(trust, str) else trust
-    statements = document.get("Statement") or []
-    everywhere = [{**one, "Resource": "*"} for one in (statements if isinstance(statements, list) else [statements])]
     group = source.rpartition("/")[0].replace(":schedule/", ":schedule-group/")
-    return any(
-        evaluate_resource_policy(
-            {"Statement": everywhere},
-            EvalContext(
-                principal_arn=_PRINCIPAL,
-                principal_type="Service",
-                principal_account="",
-                action="sts:AssumeRole",
-                resource_arn=role,
-                region=source.split(":")[3],
-                service_context={"aws:sourceaccount": account, "aws:sourcearn": arn},
-            ),
-            service=_PRINCIPAL,
-        ).decision
-        == "Allow"
-        for arn in (group, source)  # AWS gives the group's ARN; its examples scope trust by either
-    )
+    # AWS gives the group's ARN; its examples scope trust by either
+    return acting.trusts(role, _PRINCIPAL, account, source.split(":")[3], (group, source))

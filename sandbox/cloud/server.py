@@ -27,6 +27,7 @@ from sandbox.cloud import (
     storage,
     trails,
 )
+from sandbox.cloud.backups import Backups
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.iam.enforcement import Enforcer
@@ -114,6 +115,12 @@ class Cloud:
         messaging.wrap()
         patches.require_functions_to_let_rules_invoke()
         self._schedules = Schedules(self._clock, self._endpoint)
+        (backup,) = patches.modules("backup")
+        for name in ("_vaults", "_plans", "_selections", "_jobs"):
+            patches.expect(backup, name)
+        self._backups = Backups(self._schedules.pace, self._endpoint, backup, rds)
+        patches.wrap_service("backup", self._backups)
+        patches.wrap_service("rds", self._backups.snapshots)
 
     async def start(self) -> None:
         """Load the last snapshot and bring its databases up."""
@@ -121,9 +128,11 @@ class Cloud:
             _log.info("starting empty")
         await self._rds.resume()
         self._schedules.start()
+        self._backups.start()
 
     async def stop(self) -> None:
         """End workers and databases; nothing is saved."""
+        await self._backups.close()
         await self._schedules.close()
         await self._rds.close()
         await asyncio.gather(self._fleet.close(), asyncio.to_thread(functions.end_all, self._pool))

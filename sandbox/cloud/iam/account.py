@@ -260,5 +260,15 @@ def resource_policy(action: str, arn: str) -> tuple[Document, str | None] | None
         return (document(found[0].get("AssumeRolePolicyDocument")), found[1]) if found else None
     if service == "kms" and ":key/" not in arn:
         return None
+    if service == "backup":
+        return _vault_policy(arn)
     policed = iam_evaluator._resource_policy(service, arn)
     return (document(policed[0]), policed[1]) if policed is not None else None
+
+
+def _vault_policy(arn: str) -> tuple[Document, str | None] | None:
+    """Return the access policy of a backup vault, which also says who may touch the recovery points in it."""
+    for (owner, _, _), vault in list(_module("backup")._vaults._data.items()):
+        if arn == vault["BackupVaultArn"] or arn in vault.get("_RecoveryPoints", {}):
+            return (document(vault["_AccessPolicy"]), owner) if "_AccessPolicy" in vault else None
+    return None

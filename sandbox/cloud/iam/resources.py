@@ -789,6 +789,7 @@ def _more(operation: Operation, name: str, own: list[Check], known: Known) -> It
                 context = {**described("iam:PassRole", arn, known), "iam:passedtoservice": f"{service}.amazonaws.com"}
                 yield Check(action="iam:PassRole", resource=arn, context=context)
     through = {
+        "backup": _for_backup,
         "codedeploy": _for_codedeploy,
         "ec2": _for_ec2,
         "lambda": _for_lambda,
@@ -910,6 +911,15 @@ def _for_ec2(operation: Operation, name: str, _own: list[Check], known: Known) -
 # https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
 _FOR_DISKS: Final = ("DescribeKey", "CreateGrant", "GenerateDataKeyWithoutPlaintext", "Decrypt")
 _ALIAS: Final = "resolve:ssm:"
+
+
+def _for_backup(operation: Operation, name: str, _own: list[Check], known: Known) -> Iterator[Check]:
+    """A vault's storage and key are given to AWS Backup by whoever makes it."""
+    if name != "CreateBackupVault":
+        return
+    yield Check(action="backup-storage:MountCapsule", resource="*", context={})
+    actions = ("CreateGrant", "GenerateDataKey", "Decrypt", "RetireGrant", "DescribeKey")
+    yield from _use_of_key(operation.value("EncryptionKeyArn"), actions, "backup", operation, known)
 
 
 def _for_codedeploy(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:

@@ -36,6 +36,7 @@ _FILES = (
     "sqs",
     "scheduler",
     "events",
+    "backup",
 )
 
 TAGGING: Mapping[str, Tagging] = {

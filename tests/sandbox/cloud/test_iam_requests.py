@@ -363,8 +363,16 @@ PASS = ("iam:PassRole", ROLE)
         (
             "backup",
             "CreateBackupVault",
-            {"BackupVaultName": "v"},
-            [("backup:CreateBackupVault", "arn:aws:backup:~backup-vault:v")],
+            {"BackupVaultName": "v", "EncryptionKeyArn": KEY, "BackupVaultTags": {"a": "b"}},
+            [
+                ("backup:CreateBackupVault", "arn:aws:backup:~backup-vault:v"),
+                ("backup:TagResource", "arn:aws:backup:~backup-vault:v"),
+                ("backup-storage:MountCapsule", "*"),
+                *(
+                    (f"kms:{action}", "arn:aws:kms:~key/1234")
+                    for action in ("CreateGrant", "GenerateDataKey", "Decrypt", "RetireGrant", "DescribeKey")
+                ),
+            ],
         ),
         (
             "backup",

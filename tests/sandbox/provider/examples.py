@@ -192,6 +192,21 @@ def _drift_proxy(rds: Any, state: Any) -> str:
     return "requireTls"
 
 
+def _drift_vault_policy(backup: Any, state: Any) -> str:
+    changed = policy("backup:DeleteRecoveryPoint", AWS=f"arn:aws:iam::{ACCOUNT}:root")
+    backup.put_backup_vault_access_policy(BackupVaultName=state.id, Policy=changed)
+    return "policy"
+
+
+def _drift_plan(backup: Any, state: Any) -> str:
+    plan = backup.get_backup_plan(BackupPlanId=state.id)["BackupPlan"]
+    (rule,) = plan["Rules"]
+    kept = {name: value for name, value in rule.items() if name != "RuleId"}
+    rules = [{**kept, "ScheduleExpression": "cron(0 4 * * ? *)"}]
+    backup.update_backup_plan(BackupPlanId=state.id, BackupPlan={**plan, "Rules": rules})
+    return "rules[0]"
+
+
 BUCKET_POLICY = json.dumps(
     {
         "Version": "2012-10-17",
@@ -1002,6 +1017,84 @@ EXAMPLES = (
             "retryPolicy": {"maximumRetryAttempts": 1, "maximumEventAgeInSeconds": 60},
         },
         importable="${id.rule}/${id.targetId}",
+    ),
+    Example(
+        "vault",
+        "aws:backup/vault:Vault",
+        {"kmsKeyArn": "${key.arn}", "forceDestroy": True, "tags": {"a": "b"}},
+        {"forceDestroy": False, "tags": {"a": "c"}},
+    ),
+    Example(
+        "vault lock",
+        "aws:backup/vaultLockConfiguration:VaultLockConfiguration",
+        {"backupVaultName": "${vault}", "minRetentionDays": 7, "maxRetentionDays": 365, "changeableForDays": 3},
+    ),
+    Example(
+        "vault policy",
+        "aws:backup/vaultPolicy:VaultPolicy",
+        {"backupVaultName": "${vault}", "policy": policy("backup:StartBackupJob", AWS=f"arn:aws:iam::{ACCOUNT}:root")},
+        {"policy": policy("backup:DescribeBackupVault", AWS=f"arn:aws:iam::{ACCOUNT}:root")},
+        _drift_vault_policy,
+        "backup",
+    ),
+    Example(
+        "plan",
+        "aws:backup/plan:Plan",
+        {
+            "rules": [
+                {
+                    "ruleName": "daily",
+                    "targetVaultName": "${vault}",
+                    "schedule": "cron(0 2 * * ? *)",
+                    "startWindow": 60,
+                    "completionWindow": 240,
+                    "lifecycle": {"deleteAfter": 35},
+                }
+            ],
+            "tags": {"a": "b"},
+        },
+        {
+            "rules": [
+                {
+                    "ruleName": "weekly",
+                    "targetVaultName": "${vault}",
+                    "schedule": "cron(0 3 ? * SUN *)",
+                    "lifecycle": {"coldStorageAfter": 30, "deleteAfter": 365},
+                    "recoveryPointTags": {"every": "week"},
+                },
+                {"ruleName": "daily", "targetVaultName": "${vault}", "schedule": "cron(0 2 * * ? *)"},
+            ],
+            "tags": {"a": "c"},
+        },
+        _drift_plan,
+        "backup",
+    ),
+    Example(
+        "backup role",
+        "aws:iam/role:Role",
+        {"assumeRolePolicy": json.dumps(TRUST).replace("lambda.amazonaws.com", "backup.amazonaws.com")},
+    ),
+    Example(
+        "selection",
+        "aws:backup/selection:Selection",
+        {
+            "planId": "${plan}",
+            "iamRoleArn": "${backup role.arn}",
+            "resources": ["${database.arn}"],
+            "selectionTags": [{"type": "STRINGEQUALS", "key": "backup", "value": "yes"}],
+        },
+        importable="${id.planId}|${id}",
+    ),
+    Example(
+        "selection with conditions",
+        "aws:backup/selection:Selection",
+        {
+            "planId": "${plan}",
+            "iamRoleArn": "${backup role.arn}",
+            "resources": ["*"],
+            "conditions": [{"stringEquals": [{"key": "aws:ResourceTag/stack", "value": "dev"}]}],
+        },
+        importable="${id.planId}|${id}",
     ),
 )
 BY_NAME = {example.name: example for example in EXAMPLES}
