@@ -37,6 +37,7 @@ _FILES = (
     "scheduler",
     "events",
     "backup",
+    "budgets",
 )
 
 TAGGING: Mapping[str, Tagging] = {

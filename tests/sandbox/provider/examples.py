@@ -207,6 +207,13 @@ def _drift_plan(backup: Any, state: Any) -> str:
     return "rules[0]"
 
 
+def _drift_budget(budgets: Any, state: Any) -> str:
+    whose = {"AccountId": ACCOUNT, "BudgetName": state.outputs.values["name"]}
+    silenced = {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80.0}
+    budgets.delete_notification(**whose, Notification={**silenced, "ThresholdType": "PERCENTAGE"})
+    return "notifications[0]"
+
+
 BUCKET_POLICY = json.dumps(
     {
         "Version": "2012-10-17",
@@ -1095,6 +1102,45 @@ EXAMPLES = (
             "conditions": [{"stringEquals": [{"key": "aws:ResourceTag/stack", "value": "dev"}]}],
         },
         importable="${id.planId}|${id}",
+    ),
+    Example(
+        "budget",
+        "aws:budgets/budget:Budget",
+        {
+            "budgetType": "COST",
+            "timeUnit": "MONTHLY",
+            "limitAmount": "100",
+            "limitUnit": "USD",
+            "costFilters": [{"name": "TagKeyValue", "values": ["user:stack$dev"]}],
+            "notifications": [
+                {
+                    "notificationType": kind,
+                    "comparisonOperator": "GREATER_THAN",
+                    "threshold": threshold,
+                    "thresholdType": "PERCENTAGE",
+                    "subscriberSnsTopicArns": ["${topic}"],
+                }
+                for kind, threshold in (("ACTUAL", 80), ("FORECASTED", 100))
+            ],
+            "tags": {"a": "b"},
+        },
+        {
+            "limitAmount": "200",
+            "notifications": [
+                {
+                    "notificationType": "ACTUAL",
+                    "comparisonOperator": "GREATER_THAN",
+                    "threshold": 90,
+                    "thresholdType": "PERCENTAGE",
+                    "subscriberEmailAddresses": ["costs@example.com"],
+                    "subscriberSnsTopicArns": ["${topic}"],
+                }
+            ],
+            "tags": {"a": "c"},
+        },
+        _drift_budget,
+        "budgets",
+        importable=f"{ACCOUNT}:${{id.name}}",
     ),
 )
 BY_NAME = {example.name: example for example in EXAMPLES}
