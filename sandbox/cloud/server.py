@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.cloud import (
+    accounts,
     assume,
     functions,
     identities,
@@ -111,6 +112,9 @@ class Cloud:
         patches.wrap_service("s3", storage.s3(s3))
         patches.wrap_service("cloudtrail", trails.cloudtrail(trails_module, s3))
         patches.wrap_service("iam", openid.providers(iam))
+        patches.wrap_service("iam", accounts.iam())
+        patches.wrap_service("ec2", accounts.ec2(ec2))
+        patches.block_public_access_of_accounts()
         patches.take_loopback_for_tls()
         messaging.wrap()
         patches.require_functions_to_let_rules_invoke()

@@ -38,6 +38,7 @@ _FILES = (
     "events",
     "backup",
     "budgets",
+    "ebs",
 )
 
 TAGGING: Mapping[str, Tagging] = {

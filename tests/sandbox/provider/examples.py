@@ -214,6 +214,35 @@ def _drift_budget(budgets: Any, state: Any) -> str:
     return "notifications[0]"
 
 
+def _drift_account_block(s3control: Any, state: Any) -> str:
+    s3control.put_public_access_block(
+        AccountId=state.id, PublicAccessBlockConfiguration={"BlockPublicAcls": False, "BlockPublicPolicy": True}
+    )
+    return "blockPublicAcls"
+
+
+def _drift_password_policy(iam: Any, _state: Any) -> str:
+    iam.update_account_password_policy(MinimumPasswordLength=8, RequireNumbers=True)
+    return "minimumPasswordLength"
+
+
+def _drift_encryption(ec2: Any, _state: Any) -> str:
+    ec2.disable_ebs_encryption_by_default()
+    return "enabled"
+
+
+def _drift_group_policy(iam: Any, state: Any) -> str:
+    group, name = state.id.split(":")
+    iam.put_group_policy(GroupName=group, PolicyName=name, PolicyDocument=policy("*"))
+    return "policy"
+
+
+def _drift_membership(iam: Any, state: Any) -> str:
+    values = state.outputs.values
+    iam.remove_user_from_group(UserName=values["user"], GroupName=values["groups"][0])
+    return "groups[0]"
+
+
 BUCKET_POLICY = json.dumps(
     {
         "Version": "2012-10-17",
@@ -1141,6 +1170,94 @@ EXAMPLES = (
         _drift_budget,
         "budgets",
         importable=f"{ACCOUNT}:${{id.name}}",
+    ),
+    Example(
+        "account block",
+        "aws:s3/accountPublicAccessBlock:AccountPublicAccessBlock",
+        {"blockPublicAcls": True, "blockPublicPolicy": True, "ignorePublicAcls": True, "restrictPublicBuckets": True},
+        {"ignorePublicAcls": None},
+        _drift_account_block,
+        "s3control",
+        importable=ACCOUNT,
+    ),
+    Example(
+        "password policy",
+        "aws:iam/accountPasswordPolicy:AccountPasswordPolicy",
+        {"minimumPasswordLength": 14, "requireNumbers": True, "maxPasswordAge": 90, "passwordReusePrevention": 24},
+        {"minimumPasswordLength": 16, "maxPasswordAge": None},
+        _drift_password_policy,
+        "iam",
+    ),
+    Example(
+        "encryption by default",
+        "aws:ebs/encryptionByDefault:EncryptionByDefault",
+        {},
+        {"enabled": False},
+        _drift_encryption,
+        "ec2",
+        stays=True,
+    ),
+    Example(
+        "user",
+        "aws:iam/user:User",
+        {"path": "/people/", "permissionsBoundary": "${policy}", "forceDestroy": True, "tags": {"a": "b"}},
+        {"permissionsBoundary": None, "tags": {"a": "c"}},
+    ),
+    Example(
+        "user policy",
+        "aws:iam/userPolicyAttachment:UserPolicyAttachment",
+        {"user": "${user}", "policyArn": "${policy}"},
+    ),
+    Example("people", "aws:iam/group:Group", {"path": "/people/"}),
+    Example("more people", "aws:iam/group:Group"),
+    Example(
+        "group policy",
+        "aws:iam/groupPolicy:GroupPolicy",
+        {"group": "${people}", "policy": policy("s3:GetObject")},
+        {"policy": policy("s3:PutObject")},
+        _drift_group_policy,
+        "iam",
+    ),
+    Example(
+        "group attachment",
+        "aws:iam/groupPolicyAttachment:GroupPolicyAttachment",
+        {"group": "${people}", "policyArn": "${policy}"},
+    ),
+    Example(
+        "membership",
+        "aws:iam/userGroupMembership:UserGroupMembership",
+        {"user": "${user}", "groups": ["${people}"]},
+        {"groups": ["${more people}", "${people}"]},
+        _drift_membership,
+        "iam",
+        stays=True,
+    ),
+    Example(
+        "key policy",
+        "aws:kms/keyPolicy:KeyPolicy",
+        {"keyId": "${key}", "policy": policy("kms:*", AWS=f"arn:aws:iam::{ACCOUNT}:root")},
+        {
+            "policy": json.dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+                            "Action": ["kms:*"],
+                            "Resource": "*",
+                        },
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "logs.amazonaws.com"},
+                            "Action": "kms:Decrypt",
+                            "Resource": "*",
+                        },
+                    ],
+                }
+            )
+        },
+        stays=True,
     ),
 )
 BY_NAME = {example.name: example for example in EXAMPLES}
