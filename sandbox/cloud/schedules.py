@@ -26,7 +26,7 @@ from urllib.parse import quote, urlencode
 from sandbox.cloud import acting, patches, scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from sandbox.cloud.clock import Clock
     from sandbox.cloud.scope import Answer, Handler, Request
@@ -120,28 +120,6 @@ def parse(text: str, zone: str = "UTC") -> Expression:
     return Expression(fields=fields, zone=place)
 
 
-class Pace:
-    """AWS's time in a rehearsal: it starts with the real one and runs as fast as the clock says, now and later."""
-
-    def __init__(self, clock: Clock, real: Callable[[], float] = time.time) -> None:
-        """Start at the real time.
-
-        Args:
-            clock: says how fast.
-            real: the real time, in seconds since the epoch.
-        """
-        self._clock = clock
-        self._read = real
-        self._real = self._aws = real()
-
-    def now(self) -> float:
-        """Return the present moment of AWS's time."""
-        real = self._read()
-        self._aws += (real - self._real) * self._clock.scale
-        self._real = real
-        return self._aws
-
-
 @dataclass
 class _Plan:
     """When something fires next.
@@ -149,7 +127,7 @@ class _Plan:
     Attributes:
         mark: what it was planned by; with another one it is planned anew.
         expression: of it.
-        due: in AWS's time; None: never again.
+        due: in the sandbox's time; None: never again.
     """
 
     mark: tuple[Any, ...]
@@ -176,11 +154,7 @@ async def rules(inner: Handler, request: Request) -> Answer:
 
 
 class Schedules:
-    """Fires what is due, for as long as it runs.
-
-    Attributes:
-        pace: AWS's time, by which it does.
-    """
+    """Fires what is due, for as long as it runs."""
 
     def __init__(self, clock: Clock, endpoint: str) -> None:
         """Take over from the emulator's own tickers, which look every ten seconds and ask for no permission.
@@ -203,7 +177,6 @@ class Schedules:
             patches.expect(module, name)
         patches.expect(self._sts, "register_session", "access_key", "session")
         self._clock = clock
-        self.pace = Pace(clock)
         self._began = time.time()
         self._endpoint = endpoint
         self._plans: dict[tuple[str, ...], _Plan] = {}
@@ -256,7 +229,7 @@ class Schedules:
 
     def sweep(self) -> None:
         """Fire everything that is due."""
-        now = self.pace.now()
+        now = self._clock.now()
         seen = set()
         for key, record, plan in (*self._planned_schedules(now), *self._planned_rules(now)):
             seen.add(key)
