@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 from xml.etree import ElementTree as ET
 
-from sandbox.cloud import kept, shapes
+from sandbox.cloud import kept, scope, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sandbox.cloud.scope import Answer, Handler, Request, Wrapper
 
 _BLOCKS: Final = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+_BLOCK: Final = "s3-account-block"
+_EVERYWHERE: Final = "aws-global"
 _CONTROL: Final = "http://awss3control.amazonaws.com/doc/2018-08-20/"
 _SHORTEST_PASSWORD: Final = "6"  # noqa: S105 — a length
 BLOCK_PATH: Final = "/v20180820/configuration/publicAccessBlock"
@@ -28,9 +30,14 @@ BLOCK_ACTIONS: Final = {
 }
 
 
-def public_access_block(method: str, body: bytes) -> Answer:
-    """Answer a request about the public access block of the request's account."""
-    blocks = kept.store("s3-account-block", regional=False)
+def public_access_block(account: str, method: str, body: bytes) -> Answer:
+    """Answer a request about the public access block of an account."""
+    with scope.account(account, _EVERYWHERE):
+        return _public_access_block(method, body)
+
+
+def _public_access_block(method: str, body: bytes) -> Answer:
+    blocks = kept.store(_BLOCK)
     if method == "PUT":
         asked = {element.tag.rpartition("}")[2]: element.text for element in ET.fromstring(body).iter()}  # noqa: S314 — a client's own
         blocks["block"] = {name: (asked.get(name) or "").lower() == "true" for name in _BLOCKS}
@@ -52,8 +59,8 @@ def public_access_block(method: str, body: bytes) -> Answer:
 
 def blocks_public_access(account: str, setting: str) -> bool:
     """Tell whether an account's own block has a setting on, whatever its buckets say."""
-    block = kept.store("s3-account-block", regional=False).get_scoped(account, None, "block") or {}
-    return bool(block.get(setting))
+    with scope.account(account, _EVERYWHERE):
+        return bool((kept.store(_BLOCK).get("block") or {}).get(setting))
 
 
 def ec2(module: Any) -> Wrapper:

@@ -1,35 +1,36 @@
-"""Services that act for an account, as a role that trusts them: their requests are authorised like any other's."""
-
-# ruff: noqa: SLF001 — the emulator's records are what is read
+"""Services that act as a role: whether the role trusts them, and clients that have its rights and no others."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
-import time
-import uuid
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-_LASTS: Final = 3600.0  # seconds; longer than anything that a service does here in one go
+from sandbox.cloud import scope
 
 
-def trusts(role: str, service: str, account: str, home: str, sources: Iterable[str]) -> bool:
-    """Tell whether a role exists in an account and may be assumed by a service.
+def role_of(arn: str, account: str) -> dict[str, Any] | None:
+    """Return the emulator's record of an account's role by its ARN; None where there is none."""
+    from ministack.services import iam
+
+    found: dict[str, Any] | None = iam._roles.get_scoped(account, None, arn.rpartition("/")[2])  # noqa: SLF001
+    return found if found is not None and found.get("Arn") == arn else None
+
+
+def trusts(role: str, service: str, account: str, *sources: str) -> bool:
+    """Tell whether a service may assume a role on behalf of a thing.
 
     Args:
         role: its ARN.
-        service: the service's principal, such as `backup.amazonaws.com`.
-        account: on whose behalf the service asks.
-        home: the region.
-        sources: ARNs of what it asks for; one that the trust policy accepts will do.
+        service: the service's principal, "codedeploy.amazonaws.com".
+        account: the thing's.
+        sources: ARNs by which the service names the thing in `aws:SourceArn`; one that the role trusts is enough.
     """
     from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
-    from ministack.services import iam
 
-    found = iam._roles.get_scoped(account, None, role.rpartition("/")[2])
-    if found is None or found.get("Arn") != role:
+    found = role_of(role, account)
+    if found is None:
         return False
     trust = found.get("AssumeRolePolicyDocument") or {}
     document = json.loads(trust) if isinstance(trust, str) else trust
@@ -44,46 +45,54 @@ def trusts(role: str, service: str, account: str, home: str, sources: Iterable[s
                 principal_account="",
                 action="sts:AssumeRole",
                 resource_arn=role,
-                region=home,
-                service_context={"aws:sourceaccount": account, "aws:sourcearn": arn},
+                region=source.split(":")[3],
+                service_context={"aws:sourceaccount": account, "aws:sourcearn": source},
             ),
             service=service,
         ).decision
         == "Allow"
-        for arn in sources
+        for source in sources
     )
 
 
-def client(endpoint: str, service: str, home: str, role: str, name: str) -> Any:
-    """Return a client with a session of a role.
+def client(endpoint: str, owner: tuple[str, str], role: str, session: str, service: str) -> Any:
+    """Return a client of a service that acts as a role: each of its requests is authorised as any other's.
 
     Args:
-        endpoint: the sandbox's own, `http://127.0.0.1:PORT`.
-        service: boto3's name of it.
-        home: the region.
+        endpoint: of the sandbox.
+        owner: account and region.
         role: the role's ARN.
-        name: of the session, as the service gives it.
+        session: the name of the role's session.
+        service: boto3's name of the service.
     """
-    import boto3
-    from botocore.config import Config
     from ministack.services import sts
 
-    account, thing = role.split(":")[4], role.rpartition("/")[2]
-    key, secret, token = f"ASIA{uuid.uuid4().hex[:16].upper()}", uuid.uuid4().hex, uuid.uuid4().hex
-    session = {
-        "Arn": f"arn:aws:sts::{account}:assumed-role/{thing}/{name}",
-        "UserId": f"{thing}:{name}",
-        "SecretAccessKey": secret,
-        "SessionToken": token,
-        "Expiration": time.time() + _LASTS,
+    account, home = owner
+    digest = hashlib.sha256(f"{session} {account} {role}".encode()).hexdigest()
+    name = role.rpartition("/")[2]
+    record = {
+        "Arn": f"arn:aws:sts::{account}:assumed-role/{name}/{session}",
+        "UserId": f"{name}:{session}",
+        "SecretAccessKey": digest,
+        "SessionToken": digest,
     }
-    sts.register_session(key, session)
+    access_key = f"ASIA{digest[:16].upper()}"
+    with scope.account(account, home):
+        sts.register_session(access_key, record)
+    return _client(endpoint, home, access_key, digest, service)
+
+
+@functools.cache
+def _client(endpoint: str, home: str, access_key: str, secret: str, service: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
     return boto3.session.Session().client(
         service,
         region_name=home,
         endpoint_url=endpoint,
-        aws_access_key_id=key,
+        aws_access_key_id=access_key,
         aws_secret_access_key=secret,
-        aws_session_token=token,
-        config=Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 0}),
+        aws_session_token=secret,
+        config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 0}),
     )

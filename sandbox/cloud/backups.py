@@ -24,7 +24,8 @@ from sandbox.cloud.iam import requests
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-    from sandbox.cloud.schedules import Expression, Pace
+    from sandbox.cloud.clock import Clock
+    from sandbox.cloud.schedules import Expression
     from sandbox.cloud.scope import Answer, Handler, Request
 
     Record = dict[str, Any]
@@ -35,6 +36,10 @@ _log = logging.getLogger("sandbox.backups")
 _SERVICE: Final = "backup.amazonaws.com"
 _POINTS: Final = "_RecoveryPoints"
 _POLICY: Final = "_AccessPolicy"
+_LOCKED_FROM: Final = "_LockDate"
+_ENDS: Final = "_Ends"
+"""Moments of the sandbox's time; what is told of them is the machine's."""
+
 _MANAGED: Final = "awsbackup:"
 """How the names of its snapshots begin, which nobody else can give."""
 _ENDED: Final = ("COMPLETED", "FAILED", "ABORTED", "EXPIRED")
@@ -67,7 +72,7 @@ class _Due:
     Attributes:
         mark: what it was planned by; with another one it is planned anew.
         expression: of it.
-        at: in AWS's time; None: never again.
+        at: in the sandbox's time; None: never again.
     """
 
     mark: tuple[str, str]
@@ -78,16 +83,16 @@ class _Due:
 class Backups:
     """The answers of AWS Backup, the jobs under way, and what is due."""
 
-    def __init__(self, pace: Pace, endpoint: str, module: Any, rds: Any) -> None:
+    def __init__(self, clock: Clock, endpoint: str, module: Any, rds: Any) -> None:
         """Wire it; nothing is started.
 
         Args:
-            pace: AWS's time.
+            clock: the sandbox's.
             endpoint: the sandbox's own, `http://127.0.0.1:PORT`.
             module: the emulator's AWS Backup.
             rds: the emulator's RDS.
         """
-        self._pace = pace
+        self._clock = clock
         self._endpoint = endpoint
         self._module = module
         self._rds = rds
@@ -177,11 +182,19 @@ class Backups:
 
     async def _describe_vault(self, inner: Handler, request: Request, operation: requests.Operation) -> Answer:
         del inner, request
-        return _answer(_described(self._vault(operation.value("backupVaultName"))))
+        return _answer(self._described(self._vault(operation.value("backupVaultName"))))
+
+    def _described(self, vault: Mapping[str, Any]) -> Record:
+        shown = {name: value for name, value in vault.items() if not name.startswith("_") and value not in ("", None)}
+        shown.pop("BackupVaultTags", None)
+        if _LOCKED_FROM in vault:
+            shown["LockDate"] = self._clock.shown(vault[_LOCKED_FROM])
+        points = len(vault.get(_POINTS, {}))
+        return {**shown, "VaultType": "BACKUP_VAULT", "VaultState": "AVAILABLE", "NumberOfRecoveryPoints": points}
 
     async def _list_vaults(self, inner: Handler, request: Request, operation: requests.Operation) -> Answer:
         del inner, request, operation
-        return _answer({"BackupVaultList": [_described(one) for one in self._module._vaults.values()]})
+        return _answer({"BackupVaultList": [self._described(one) for one in self._module._vaults.values()]})
 
     async def _delete_vault(self, inner: Handler, request: Request, operation: requests.Operation) -> Answer:
         vault = self._vault(operation.value("backupVaultName"))
@@ -204,28 +217,28 @@ class Backups:
         grace = asked.get("ChangeableForDays")
         if grace is not None and not _GRACE_DAYS[0] <= grace <= _GRACE_DAYS[1]:
             raise RefusedError("InvalidParameterValueException", "ChangeableForDays must be at least 3 days.")
-        for name in ("MinRetentionDays", "MaxRetentionDays", "LockDate"):
+        for name in ("MinRetentionDays", "MaxRetentionDays", _LOCKED_FROM):
             vault.pop(name, None)
         vault["Locked"] = True
         vault.update(
             {name: days for name, days in (("MinRetentionDays", least), ("MaxRetentionDays", most)) if days is not None}
         )
         if grace is not None:
-            vault["LockDate"] = self._pace.now() + grace * _DAY
+            vault[_LOCKED_FROM] = self._clock.now() + grace * _DAY
         return _answer({})
 
     async def _unlock(self, inner: Handler, request: Request, operation: requests.Operation) -> Answer:
         del inner, request
         vault = self._vault(operation.value("backupVaultName"))
         self._must_be_changeable(vault)
-        for name in ("MinRetentionDays", "MaxRetentionDays", "LockDate"):
+        for name in ("MinRetentionDays", "MaxRetentionDays", _LOCKED_FROM):
             vault.pop(name, None)
         vault["Locked"] = False
         return _answer({})
 
     def _must_be_changeable(self, vault: Mapping[str, Any]) -> None:
         """Refuse to touch a lock whose date has come: in compliance mode it is for ever."""
-        if self._pace.now() >= vault.get("LockDate", float("inf")):
+        if self._clock.now() >= vault.get(_LOCKED_FROM, float("inf")):
             message = f"Vault Lock configuration of {vault['BackupVaultName']} is immutable since its lock date."
             raise RefusedError("InvalidRequestException", message)
 
@@ -302,7 +315,7 @@ class Backups:
         return await inner(request)
 
     def _must_be_assumable(self, role: str, account: str) -> None:
-        if not acting.trusts(role, _SERVICE, account, scope.region(), [f"arn:aws:backup:{scope.region()}:{account}:*"]):
+        if not acting.trusts(role, _SERVICE, account, f"arn:aws:backup:{scope.region()}:{account}:*"):
             message = f"IAM Role {role} cannot be assumed by AWS Backup"
             raise RefusedError("InvalidParameterValueException", message)
 
@@ -333,7 +346,7 @@ class Backups:
 
     def _begin(self, vault: Record, arn: str, asked: Mapping[str, Any], created_by: Mapping[str, str]) -> Record:
         """Note a job and run it."""
-        identifier, now = str(uuid.uuid4()).upper(), self._pace.now()
+        identifier, now = str(uuid.uuid4()).upper(), time.time()
         account, home = vault["BackupVaultArn"].split(":")[4], vault["BackupVaultArn"].split(":")[3]
         job: Record = {
             "AccountId": account,
@@ -347,8 +360,8 @@ class Backups:
             "IamRoleArn": asked["IamRoleArn"],
             "CreatedBy": dict(created_by),
             "CreationDate": now,
-            "StartBy": now + 60 * asked.get("StartWindowMinutes", 480),
-            "ExpectedCompletionDate": now + 60 * asked.get("CompleteWindowMinutes", 10080),
+            "StartBy": now + self._clock.real(60 * asked.get("StartWindowMinutes", 480)),
+            "ExpectedCompletionDate": now + self._clock.real(60 * asked.get("CompleteWindowMinutes", 10080)),
             "State": "CREATED",
             "PercentDone": "0.0",
             "IsParent": False,
@@ -384,7 +397,7 @@ class Backups:
 
     def _fail(self, job: Record, message: str) -> None:
         _log.warning("backup job %s: %s", job["BackupJobId"], message)
-        job.update(State="FAILED", StatusMessage=message, CompletionDate=self._pace.now())
+        job.update(State="FAILED", StatusMessage=message, CompletionDate=time.time())
 
     def _snapshot(self, job: Record) -> Record:
         """Make a snapshot as the job's role, and wait for it; runs in a thread.
@@ -394,7 +407,8 @@ class Backups:
             RefusedError: the snapshot failed.
         """
         home, source = job["ResourceArn"].split(":")[3], job["ResourceName"]
-        rds = acting.client(self._endpoint, "rds", home, job["IamRoleArn"], "AWSBackup-AWSBackupServiceRole")
+        owner = job["AccountId"], home
+        rds = acting.client(self._endpoint, owner, job["IamRoleArn"], "AWSBackup-AWSBackupServiceRole", "rds")
         rds.describe_db_instances(DBInstanceIdentifier=source)
         tags = list(rds.list_tags_for_resource(ResourceName=job["ResourceArn"])["TagList"])
         tags += [{"Key": key, "Value": value} for key, value in job["RecoveryPointTags"].items()]
@@ -412,7 +426,7 @@ class Backups:
             time.sleep(_POLL)
 
     def _complete(self, job: Record, vault: Record, snapshot: Record) -> None:
-        now, size = self._pace.now(), snapshot["AllocatedStorage"] * 1024**3
+        now, size = time.time(), snapshot["AllocatedStorage"] * 1024**3
         job.update(State="COMPLETED", PercentDone="100.0", CompletionDate=now, BackupSizeInBytes=size)
         shared = ("BackupVaultName", "BackupVaultArn", "ResourceArn", "ResourceName", "ResourceType", "IamRoleArn")
         point = {
@@ -425,7 +439,7 @@ class Backups:
             "StorageClass": "WARM",
             "VaultType": "BACKUP_VAULT",
             "Lifecycle": job["RecoveryPointLifecycle"],
-            "CalculatedLifecycle": _calculated(job["RecoveryPointLifecycle"], job["CreationDate"]),
+            _ENDS: _ends(job["RecoveryPointLifecycle"], self._clock.at(job["CreationDate"])),
         }
         if snapshot.get("KmsKeyId"):
             point["EncryptionKeyArn"] = snapshot["KmsKeyId"]
@@ -441,12 +455,12 @@ class Backups:
                 points = [one for one in points if one[member] == wanted]
         if plan := operation.value("backupPlanId"):
             points = [one for one in points if one["CreatedBy"].get("BackupPlanId") == plan]
-        return _answer({"RecoveryPoints": points})
+        return _answer({"RecoveryPoints": list(map(self._told, points))})
 
     async def _list_points_of(self, inner: Handler, request: Request, operation: requests.Operation) -> Answer:
         del inner, request
         points = [one for _, one in self._points() if one["ResourceArn"] == operation.value("resourceArn")]
-        return _answer({"RecoveryPoints": points})
+        return _answer({"RecoveryPoints": list(map(self._told, points))})
 
     async def _list_protected(self, inner: Handler, request: Request, operation: requests.Operation) -> Answer:
         del inner, request, operation
@@ -475,7 +489,11 @@ class Backups:
 
     async def _describe_point(self, inner: Handler, request: Request, operation: requests.Operation) -> Answer:
         del inner, request
-        return _answer(self._point(operation)[1])
+        return _answer(self._told(self._point(operation)[1]))
+
+    def _told(self, point: Mapping[str, Any]) -> Record:
+        ends = {name: self._clock.shown(moment) for name, moment in point[_ENDS].items()}
+        return {**{name: value for name, value in point.items() if name != _ENDS}, "CalculatedLifecycle": ends}
 
     async def _delete_point(self, inner: Handler, request: Request, operation: requests.Operation) -> Answer:
         del inner, request
@@ -494,9 +512,10 @@ class Backups:
             raise RefusedError("InvalidRequestException", message)
         lifecycle = request.json().get("Lifecycle") or {}
         _check_lifecycle(lifecycle)
-        point.update(Lifecycle=lifecycle, CalculatedLifecycle=_calculated(lifecycle, point["CreationDate"]))
-        named = {name: point[name] for name in ("BackupVaultArn", "RecoveryPointArn")}
-        return _answer({**named, "Lifecycle": lifecycle, "CalculatedLifecycle": point["CalculatedLifecycle"]})
+        point.update({"Lifecycle": lifecycle, _ENDS: _ends(lifecycle, self._clock.at(point["CreationDate"]))})
+        told = self._told(point)
+        named = ("BackupVaultArn", "RecoveryPointArn", "Lifecycle", "CalculatedLifecycle")
+        return _answer({name: told[name] for name in named})
 
     async def _expire(self, vault: Record, point: Record) -> None:
         """Take a recovery point away, and its snapshot: as AWS Backup itself, whose own role may."""
@@ -528,11 +547,11 @@ class Backups:
 
     async def sweep(self) -> None:
         """Start the backups that are due, and take away what has been kept for as long as it is to be."""
-        now = self._pace.now()
+        now = self._clock.now()
         for (account, home, _), vault in list(self._module._vaults._data.items()):
             with scope.account(account, home):
                 for point in list(vault.get(_POINTS, {}).values()):
-                    if now >= point["CalculatedLifecycle"].get("DeleteAt", float("inf")):
+                    if now >= point[_ENDS].get("DeleteAt", float("inf")):
                         await self._expire(vault, point)
         seen = set()
         for (account, home, identifier), plan in list(self._module._plans._data.items()):
@@ -540,7 +559,7 @@ class Backups:
                 key = (account, home, identifier, rule["RuleId"])
                 seen.add(key)
                 if self._is_due(key, rule, now):
-                    plan["LastExecutionDate"] = now
+                    plan["LastExecutionDate"] = time.time()
                     with scope.account(account, home):
                         self._fire(plan, rule)
         self._due = {key: due for key, due in self._due.items() if key in seen}
@@ -636,16 +655,9 @@ def _outside_lock(vault: Mapping[str, Any], lifecycle: Mapping[str, Any]) -> str
     return ""
 
 
-def _calculated(lifecycle: Mapping[str, Any], created: float) -> Record:
+def _ends(lifecycle: Mapping[str, Any], created: float) -> Record:
     names = {"DeleteAfterDays": "DeleteAt", "MoveToColdStorageAfterDays": "MoveToColdStorageAt"}
     return {moment: created + lifecycle[days] * _DAY for days, moment in names.items() if lifecycle.get(days)}
-
-
-def _described(vault: Mapping[str, Any]) -> Record:
-    shown = {name: value for name, value in vault.items() if not name.startswith("_") and value not in ("", None)}
-    shown.pop("BackupVaultTags", None)
-    points = len(vault.get(_POINTS, {}))
-    return {**shown, "VaultType": "BACKUP_VAULT", "VaultState": "AVAILABLE", "NumberOfRecoveryPoints": points}
 
 
 def _started(job: Mapping[str, Any]) -> Record:

@@ -1,4 +1,4 @@
-"""What the sandbox itself remembers of accounts, beside the emulator's records; saved and loaded with them."""
+"""What the sandbox remembers of accounts for what the emulator lacks; it is saved with the emulator's state."""
 
 from __future__ import annotations
 
@@ -6,31 +6,29 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
 _stores: dict[str, Any] = {}
 
 
-def store(name: str, *, regional: bool = True) -> Any:
-    """Return a store of that name, the same each time: a mapping whose content is the request's account's.
+def store(name: str) -> MutableMapping[str, Any]:
+    """Return the records of a name; a request sees those of its own account and region.
 
     Args:
-        name: among the sandbox's own.
-        regional: whether the content is the request's region's too.
+        name: what is kept; the same name is the same store.
     """
-    from ministack.core.responses import AccountRegionScopedDict, AccountScopedDict
+    from ministack.core.responses import AccountRegionScopedDict
 
-    if name not in _stores:
-        _stores[name] = AccountRegionScopedDict() if regional else AccountScopedDict()
-    return _stores[name]
+    found: MutableMapping[str, Any] = _stores.setdefault(name, AccountRegionScopedDict())  # type: ignore[no-untyped-call]
+    return found
 
 
-def collect() -> Any:
-    """Return a copy of everything."""
+def collect() -> dict[str, Any]:
+    """Copy everything that is kept."""
     return copy.deepcopy(_stores)
 
 
-def restore(state: Mapping[str, Any]) -> None:
-    """Take over what `collect` returned, in whichever process."""
-    for name, saved in state.items():
-        _stores.setdefault(name, type(saved)()).update(saved)
+def restore(saved: Mapping[str, Any]) -> None:
+    """Take up what `collect` gave before this process started."""
+    for name, records in saved.items():
+        store(name).update(records)

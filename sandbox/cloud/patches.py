@@ -248,6 +248,7 @@ def require_functions_to_let_rules_invoke() -> None:
 def block_public_access_of_accounts() -> None:
     """Serve the public access block of a whole account, and let it count beside those of buckets."""
     from ministack import app
+    from ministack.core.responses import get_account_id
     from ministack.services import s3
 
     control = expect(app, "_handle_s3_control_request", "path", "method", "body", "query_params", "request_id")
@@ -262,7 +263,7 @@ def block_public_access_of_accounts() -> None:
         if action is None:
             return await control(path, method, body, query_params, request_id, headers)
         denied = enforce("s3", action, headers or {}, query_params, request_id)
-        return denied or accounts.public_access_block(method, body)
+        return denied or accounts.public_access_block(str(get_account_id()), method, body)
 
     @functools.wraps(blocked)
     def blocked_for_the_account(owner_account: str, bucket_name: str, setting: str) -> bool:

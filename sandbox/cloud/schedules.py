@@ -506,5 +506,5 @@ def trusts(role: str, account: str, source: str) -> bool:
         source: the schedule's ARN.
     """
     group = source.rpartition("/")[0].replace(":schedule/", ":schedule-group/")
-    # AWS gives the group's ARN; its examples scope trust by either
-    return acting.trusts(role, _PRINCIPAL, account, source.split(":")[3], (group, source))
+    # AWS gives the group's ARN; its examples scope trust by either.
+    return acting.trusts(role, _PRINCIPAL, account, group, source)

@@ -122,7 +122,7 @@ class Cloud:
         (backup,) = patches.modules("backup")
         for name in ("_vaults", "_plans", "_selections", "_jobs"):
             patches.expect(backup, name)
-        self._backups = Backups(self._schedules.pace, self._endpoint, backup, rds)
+        self._backups = Backups(self._clock, self._endpoint, backup, rds)
         patches.wrap_service("backup", self._backups)
         patches.wrap_service("rds", self._backups.snapshots)
 

@@ -32,7 +32,7 @@ _MANIFEST: Final = "manifest.json"
 _INLINE: Final = 4096  # bytes; what is longer goes to a blob
 _TRIES: Final = 5
 _S3_OBJECTS: Final = "s3-objects"
-_KEPT: Final = "kept"
+_KEPT: Final = "sandbox"
 _S3_STORES: Final = (
     "_object_versions",
     "_object_tags",

@@ -15,7 +15,6 @@ from botocore.exceptions import ClientError
 from sandbox.cloud import scope
 from sandbox.cloud.backups import Backups, covers
 from sandbox.cloud.clock import Clock
-from sandbox.cloud.schedules import Pace
 from tests.sandbox.cloud.harness import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -250,7 +249,7 @@ class Vault:
         vaults.get = lambda name: vaults._data.get((ACCOUNT, REGION, name))
         self.record: dict[str, Any] = vaults.get("v")
         module = SimpleNamespace(_vaults=vaults, _plans=SimpleNamespace(_data={}))
-        self.backups = Backups(Pace(Clock(), lambda: self.now), "http://127.0.0.1:1", module, SimpleNamespace())
+        self.backups = Backups(Clock(lambda: self.now), "http://127.0.0.1:1", module, SimpleNamespace())
 
     def ask(self, method: str, **body: Any) -> tuple[int, dict[str, Any]]:
         """Ask something about the vault's lock."""
@@ -270,7 +269,7 @@ def test_a_lock_in_compliance_mode_is_for_ever_once_its_date_has_come() -> None:
     """Before that it can be changed and taken off, as in governance mode."""
     vault = Vault()
     assert vault.ask("PUT", MinRetentionDays=7, ChangeableForDays=3)[0] == 200
-    assert vault.record["LockDate"] == 1_000_000 + 3 * DAY
+    assert vault.record["_LockDate"] == 1_000_000 + 3 * DAY
     vault.now += 2 * DAY
     assert vault.ask("DELETE")[0] == 200
     assert vault.record["Locked"] is False
@@ -302,7 +301,7 @@ def test_a_recovery_point_goes_when_its_time_has_come(monkeypatch: pytest.Monkey
     monkeypatch.setattr(scope, "call_form", delete)
     arn = f"arn:aws:rds:{REGION}:{ACCOUNT}:snapshot:awsbackup:job-1"
     ends = {"DeleteAt": vault.now + 2 * DAY}
-    vault.record |= {"Locked": True, "_RecoveryPoints": {arn: {"RecoveryPointArn": arn, "CalculatedLifecycle": ends}}}
+    vault.record |= {"Locked": True, "_RecoveryPoints": {arn: {"RecoveryPointArn": arn, "_Ends": ends}}}
     vault.now += DAY
     asyncio.run(vault.backups.sweep())
     assert list(vault.record["_RecoveryPoints"]) == [arn]
