@@ -16,7 +16,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from sandbox.cloud import access, functions, workers
+from sandbox.cloud import access, accounts, functions, workers
 from sandbox.cloud.scope import Request
 
 if TYPE_CHECKING:
@@ -391,6 +391,34 @@ def require_functions_to_let_rules_invoke() -> None:
         return invoke(target, event, rule, view)
 
     eventbridge._invoke_target = invoke_permitted
+
+
+def block_public_access_of_accounts() -> None:
+    """Serve the public access block of a whole account, and let it count beside those of buckets."""
+    from ministack import app
+    from ministack.core.responses import get_account_id
+    from ministack.services import s3
+
+    control = expect(app, "_handle_s3_control_request", "path", "method", "body", "query_params", "request_id")
+    enforce = expect(app, "_enforce_data_plane", "service", "iam_action", "headers", "query_params", "request_id")
+    blocked = expect(s3, "_public_access_blocked", "owner_account", "bucket_name", "setting")
+
+    @functools.wraps(control)
+    async def control_with_block(
+        path: str, method: str, body: bytes, query_params: Any, request_id: str, headers: Any = None
+    ) -> Any:
+        action = accounts.BLOCK_ACTIONS.get(method) if path == accounts.BLOCK_PATH else None
+        if action is None:
+            return await control(path, method, body, query_params, request_id, headers)
+        denied = enforce("s3", action, headers or {}, query_params, request_id)
+        return denied or accounts.public_access_block(str(get_account_id()), method, body)
+
+    @functools.wraps(blocked)
+    def blocked_for_the_account(owner_account: str, bucket_name: str, setting: str) -> bool:
+        return accounts.blocks_public_access(owner_account, setting) or blocked(owner_account, bucket_name, setting)
+
+    app._handle_s3_control_request = control_with_block
+    s3._public_access_blocked = blocked_for_the_account
 
 
 def modules(*names: str) -> list[Any]:

@@ -97,3 +97,18 @@ async def call_json(service: str, operation: str, parameters: Mapping[str, Any])
         raise InternalCallError(msg)
     answer: dict[str, Any] = json.loads(body or b"{}")
     return answer
+
+
+async def call_form(service: str, form: Mapping[str, str]) -> None:
+    """Call a service of the query protocol as the service itself would: in the current account, past its policies.
+
+    Raises:
+        InternalCallError: if it refuses.
+    """
+    from ministack.app import SERVICE_HANDLERS
+
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    status, _, body = await SERVICE_HANDLERS[service]("POST", "/", headers, urlencode(form).encode(), {})
+    if status != 200:
+        msg = f"{service}:{form['Action']} answered {status}: {body.decode(errors='replace')}"
+        raise InternalCallError(msg)

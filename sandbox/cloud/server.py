@@ -15,7 +15,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.cloud import assume, functions, identities, messaging, openid, patches, services, storage, trails
+from sandbox.cloud import (
+    accounts,
+    assume,
+    functions,
+    identities,
+    machines,
+    messaging,
+    openid,
+    patches,
+    services,
+    storage,
+    trails,
+)
+from sandbox.cloud.backups import Backups
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.cloudwatch import emitters
 from sandbox.cloud.cloudwatch.service import CloudWatch
@@ -76,6 +89,9 @@ class Cloud:
             (rds, "_instances"),
             (rds, "_param_groups"),
             (ec2, "_vpc_endpoints"),
+            (ec2, "_launch_templates"),
+            (ec2, "_resolve_iam_instance_profile"),
+            (ec2, "_STUB_AMIS"),
             (secrets, "_secrets"),
         ):
             patches.expect(module, name)
@@ -92,10 +108,16 @@ class Cloud:
         patches.wrap_service("apigateway", services.http_api(self._endpoint))
         patches.wrap_service("secretsmanager", services.secrets_manager(secrets))
         patches.wrap_service("ec2", services.ec2(ec2))
-        s3, trails_module, iam = patches.modules("s3", "cloudtrail", "iam")
+        s3, trails_module, iam, ssm = patches.modules("s3", "cloudtrail", "iam", "ssm")
+        for name in ("_PUBLIC_AMI_PARAMETERS", "_select_parameter"):
+            patches.expect(ssm, name)
+        patches.wrap_service("ec2", machines.ec2(ec2, ssm))
         patches.wrap_service("s3", storage.s3(s3))
         patches.wrap_service("cloudtrail", trails.cloudtrail(trails_module, s3))
         patches.wrap_service("iam", openid.providers(iam))
+        patches.wrap_service("iam", accounts.iam())
+        patches.wrap_service("ec2", accounts.ec2(ec2))
+        patches.block_public_access_of_accounts()
         patches.take_loopback_for_tls()
         messaging.wrap()
         patches.require_functions_to_let_rules_invoke()
@@ -106,6 +128,12 @@ class Cloud:
         emitters.Gateways(self._cloudwatch)
         emitters.Logs(self._cloudwatch)
         emitters.Minutes(self._cloudwatch, self._rds, self._fleet)
+        (backup,) = patches.modules("backup")
+        for name in ("_vaults", "_plans", "_selections", "_jobs"):
+            patches.expect(backup, name)
+        self._backups = Backups(self._clock, self._endpoint, backup, rds)
+        patches.wrap_service("backup", self._backups)
+        patches.wrap_service("rds", self._backups.snapshots)
 
     async def start(self) -> None:
         """Load the last snapshot and bring its databases up."""
@@ -115,10 +143,12 @@ class Cloud:
         self._schedules.start()
         self._codedeploy.resume()
         self._cloudwatch.start()
+        self._backups.start()
 
     async def stop(self) -> None:
         """End workers and databases; nothing is saved."""
-        await asyncio.gather(self._schedules.close(), self._codedeploy.close(), self._cloudwatch.close())
+        playing = (self._schedules, self._codedeploy, self._cloudwatch, self._backups)
+        await asyncio.gather(*(each.close() for each in playing))
         await self._rds.close()
         await asyncio.gather(self._fleet.close(), asyncio.to_thread(functions.end_all, self._pool))
 

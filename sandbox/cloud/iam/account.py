@@ -8,6 +8,7 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sandbox.cloud import machines
 from sandbox.cloud.iam import policy
 from sandbox.cloud.iam.policy import Document, Principal
 
@@ -137,8 +138,38 @@ def _codedeploy() -> Any:
     return app._get_module("codedeploy").region(str(get_account_id()), str(get_region()))
 
 
+def _launched(identifier: str, *members: str) -> str:
+    """Return what a launch template says of its instances; `identifier` is its id or name, and a version."""
+    name, _, version = identifier.partition(" ")
+    found: Any = machines.launch_data(_module("ec2"), name, version or "$Default")
+    for member in members:
+        found = found[0] if isinstance(found, list) and found else found
+        found = found.get(member) if isinstance(found, dict) else None
+    return str(found or "")
+
+
+def _profile_of_template(identifier: str) -> str:
+    return _launched(identifier, "IamInstanceProfile", "Arn") or _launched(identifier, "IamInstanceProfile", "Name")
+
+
+def _role_of_profile(identifier: str) -> str:
+    profile = _module("iam")._instance_profiles.get(identifier.rpartition("/")[2]) or {}
+    return next((_arn_in("iam", "_roles")(name) for name in profile.get("Roles") or ()), "")
+
+
+def _template(identifier: str) -> str:
+    named = {"LaunchTemplateId": identifier, "LaunchTemplateName": identifier}
+    return str(machines.template_of(_module("ec2"), named).get("LaunchTemplateId", ""))
+
+
 _FINDERS = {
     "codedeploy/deployment": _deployment,
+    "ec2/launch-template": _template,
+    "ec2/image of template": lambda one: _launched(one, "ImageId"),
+    "ec2/key of template": lambda one: _launched(one, "BlockDeviceMappings", "Ebs", "KmsKeyId"),
+    "ec2/profile of template": _profile_of_template,
+    "ec2/image": lambda given: machines.image_of(_module("ssm"), given),
+    "iam/role of profile": _role_of_profile,
     "iam/role": _arn_in("iam", "_roles"),
     "iam/user": _arn_in("iam", "_users"),
     "iam/group": _arn_in("iam", "_groups"),
@@ -246,5 +277,15 @@ def resource_policy(action: str, arn: str) -> tuple[Document, str | None] | None
         return (document(found[0].get("AssumeRolePolicyDocument")), found[1]) if found else None
     if service == "kms" and ":key/" not in arn:
         return None
+    if service == "backup":
+        return _vault_policy(arn)
     policed = iam_evaluator._resource_policy(service, arn)
     return (document(policed[0]), policed[1]) if policed is not None else None
+
+
+def _vault_policy(arn: str) -> tuple[Document, str | None] | None:
+    """Return the access policy of a backup vault, which also says who may touch the recovery points in it."""
+    for (owner, _, _), vault in list(_module("backup")._vaults._data.items()):
+        if arn == vault["BackupVaultArn"] or arn in vault.get("_RecoveryPoints", {}):
+            return (document(vault["_AccessPolicy"]), owner) if "_AccessPolicy" in vault else None
+    return None

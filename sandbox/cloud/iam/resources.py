@@ -46,17 +46,25 @@ _TYPES: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
         "egress-only-internet-gateway": ("egress-only-internet-gateway/{}", ("EgressOnlyInternetGatewayId",)),
         "elastic-ip": ("elastic-ip/{}", ("AllocationId",)),
         "instance": ("instance/{}", ("InstanceId",)),
+        "image": ("image/{}", ("ImageId",)),
         "internet-gateway": ("internet-gateway/{}", ("InternetGatewayId",)),
+        "launch-template": ("launch-template/{}", ("LaunchTemplateId", "LaunchTemplateName")),
         "natgateway": ("natgateway/{}", ("NatGatewayId",)),
         "network-acl": ("network-acl/{}", ("NetworkAclId",)),
         "network-interface": ("network-interface/{}", ("NetworkInterfaceId",)),
         "route-table": ("route-table/{}", ("RouteTableId", "AddRouteTableId", "RemoveRouteTableId")),
         "security-group": (
             "security-group/{}",
-            ("GroupId", "SecurityGroupId", "AddSecurityGroupId", "RemoveSecurityGroupId"),
+            (
+                "GroupId",
+                "SecurityGroupId",
+                "AddSecurityGroupId",
+                "RemoveSecurityGroupId",
+                "NetworkInterface.SecurityGroupId",
+            ),
         ),
         "security-group-rule": ("security-group-rule/{}", ("SecurityGroupRule.SecurityGroupRuleId",)),
-        "subnet": ("subnet/{}", ("SubnetId", "AddSubnetId", "RemoveSubnetId")),
+        "subnet": ("subnet/{}", ("SubnetId", "AddSubnetId", "RemoveSubnetId", "NetworkInterface.SubnetId")),
         "volume": ("volume/{}", ("VolumeId",)),
         "vpc": ("vpc/{}", ("VpcId",)),
         "vpc-endpoint": ("vpc-endpoint/{}", ("VpcEndpointId",)),
@@ -147,6 +155,7 @@ _TYPES: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
 # Where a resource's ARN has no region, or is another service's.
 _ARNS: Final = {
     "budgets": "arn:aws:budgets::{account}:",
+    "ec2/image": "arn:aws:ec2:{region}::",
     "iam": "arn:aws:iam::{account}:",
     "sts": "arn:aws:iam::{account}:",
     "cloudwatch/dashboard": "arn:aws:cloudwatch::{account}:",
@@ -257,6 +266,7 @@ _EC2_IDS: Final = {
     "fl": "vpc-flow-log",
     "i": "instance",
     "igw": "internet-gateway",
+    "lt": "launch-template",
     "nat": "natgateway",
     "rtb": "route-table",
     "sg": "security-group",
@@ -614,6 +624,43 @@ def _deployment_group(operation: Operation, _name: str, known: Known) -> Iterato
             yield f"{_base(operation, 'deploymentgroup')}deploymentgroup:{found}"
 
 
+def _launch_template(operation: Operation, name: str, known: Known) -> Iterator[str]:
+    """A template by id, also where its name is given; one that is to be made has no id yet."""
+    if name == "CreateLaunchTemplate":
+        return
+    for given in operation.values(*_TEMPLATES):
+        identifier = known.find("ec2/launch-template", given) or given
+        yield f"{_base(operation, 'launch-template')}launch-template/{identifier}"
+
+
+_TEMPLATES: Final = (
+    "LaunchTemplateId",
+    "LaunchTemplateName",
+    "LaunchTemplate.LaunchTemplateId",
+    "LaunchTemplate.LaunchTemplateName",
+)
+
+
+def _of_template(operation: Operation, what: str, known: Known) -> str:
+    """Return what the template of a launch says, where there is one."""
+    template = operation.value("LaunchTemplate.LaunchTemplateId", "LaunchTemplate.LaunchTemplateName")
+    return known.find(f"ec2/{what} of template", f"{template} {operation.value('LaunchTemplate.Version')}".strip())
+
+
+def _image(operation: Operation, _name: str, known: Known) -> Iterator[str]:
+    given = operation.value("ImageId") or _of_template(operation, "image", known)
+    if given:
+        yield f"{_base(operation, 'image')}image/{known.find('ec2/image', given) or given}"
+
+
+def _volume(operation: Operation, name: str, _known: Known) -> Iterator[str]:
+    """A volume; one that comes with an instance has no id yet."""
+    if name == "RunInstances":
+        yield _wildcard(operation, "volume")
+    for identifier in operation.values("VolumeId"):
+        yield f"{_base(operation, 'volume')}volume/{identifier}"
+
+
 def _vpc(operation: Operation, name: str, known: Known) -> Iterator[str]:
     identifiers = operation.values("VpcId")
     if name == "CreateFlowLogs":
@@ -663,6 +710,9 @@ _SPECIAL: Final[dict[str, Any]] = {
     "iam/user": _user,
     "iam/oidc-provider": _oidc_provider,
     "codedeploy/deploymentgroup": _deployment_group,
+    "ec2/image": _image,
+    "ec2/launch-template": _launch_template,
+    "ec2/volume": _volume,
     "ec2/vpc": _vpc,
     "ec2/route-table": _route_table,
     "cloudtrail/trail": _trail,
@@ -738,7 +788,14 @@ def _more(operation: Operation, name: str, own: list[Check], known: Known) -> It
             if arn:
                 context = {**described("iam:PassRole", arn, known), "iam:passedtoservice": f"{service}.amazonaws.com"}
                 yield Check(action="iam:PassRole", resource=arn, context=context)
-    through = {"lambda": _for_lambda, "rds": _for_rds, "secretsmanager": _for_secrets, "codedeploy": _for_codedeploy}
+    through = {
+        "backup": _for_backup,
+        "codedeploy": _for_codedeploy,
+        "ec2": _for_ec2,
+        "lambda": _for_lambda,
+        "rds": _for_rds,
+        "secretsmanager": _for_secrets,
+    }
     if operation.service in through:
         yield from through[operation.service](operation, name, own, known)
 
@@ -831,6 +888,38 @@ def _for_lambda(operation: Operation, name: str, _own: list[Check], known: Known
         for action in ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"):
             yield Check(action=f"ec2:{action}", resource="*", context={})
     yield from _use_of_key(operation.value("KMSKeyArn"), ("CreateGrant", "Encrypt"), "lambda", operation, known)
+
+
+def _for_ec2(operation: Operation, name: str, _own: list[Check], known: Known) -> Iterator[Check]:
+    """An instance gets its role, its image and the key of its disk as the caller may give them."""
+    if name != "RunInstances":
+        return
+    profile = operation.value("IamInstanceProfile.Arn", "IamInstanceProfile.Name")
+    if role := known.find("iam/role of profile", profile or _of_template(operation, "profile", known)):
+        context = {**described("iam:PassRole", role, known), "iam:passedtoservice": "ec2.amazonaws.com"}
+        yield Check(action="iam:PassRole", resource=role, context=context)
+    given = operation.value("ImageId") or _of_template(operation, "image", known)
+    if given.startswith(_ALIAS):
+        parameter = given.removeprefix(_ALIAS).lstrip("/")
+        account = "" if parameter.startswith("aws/service/") else operation.account
+        arn = f"arn:aws:ssm:{operation.region}:{account}:parameter/{parameter}"
+        yield Check(action="ssm:GetParameters", resource=arn, context={})
+    key = operation.value("BlockDeviceMapping.Ebs.KmsKeyId") or _of_template(operation, "key", known)
+    yield from _use_of_key(key, _FOR_DISKS, "ec2", operation, known)
+
+
+# https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+_FOR_DISKS: Final = ("DescribeKey", "CreateGrant", "GenerateDataKeyWithoutPlaintext", "Decrypt")
+_ALIAS: Final = "resolve:ssm:"
+
+
+def _for_backup(operation: Operation, name: str, _own: list[Check], known: Known) -> Iterator[Check]:
+    """A vault's storage and key are given to AWS Backup by whoever makes it."""
+    if name != "CreateBackupVault":
+        return
+    yield Check(action="backup-storage:MountCapsule", resource="*", context={})
+    actions = ("CreateGrant", "GenerateDataKey", "Decrypt", "RetireGrant", "DescribeKey")
+    yield from _use_of_key(operation.value("EncryptionKeyArn"), actions, "backup", operation, known)
 
 
 def _for_codedeploy(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:

@@ -36,6 +36,9 @@ _FILES = (
     "sqs",
     "scheduler",
     "events",
+    "backup",
+    "budgets",
+    "ebs",
 )
 
 TAGGING: Mapping[str, Tagging] = {

@@ -56,6 +56,12 @@ class Account:
         ("vpc of subnet", "subnet-1"): "vpc-1",
         ("ec2/association", "rtbassoc-1"): "rtb-1",
         ("codedeploy/deployment", "d-1"): "app/live",
+        ("ec2/launch-template", "tunnel"): "lt-1",
+        ("ec2/image of template", "lt-1 $Default"): "resolve:ssm:/aws/service/image",
+        ("ec2/profile of template", "lt-1 $Default"): "profile",
+        ("ec2/key of template", "lt-1 $Default"): KEY,
+        ("ec2/image", "resolve:ssm:/aws/service/image"): "ami-1",
+        ("iam/role of profile", "profile"): ROLE,
     }
 
     def find(self, kind: str, identifier: str) -> str:
@@ -145,6 +151,39 @@ PASS = ("iam:PassRole", ROLE)
                 ("ec2:CreateFlowLogs", "arn:aws:ec2:~vpc/vpc-1"),
                 ("ec2:CreateFlowLogs", "arn:aws:ec2:~vpc-flow-log/*"),
                 PASS,
+            ],
+        ),
+        (
+            "ec2",
+            "DeleteLaunchTemplate",
+            {"LaunchTemplateName": "tunnel"},
+            [("ec2:DeleteLaunchTemplate", "arn:aws:ec2:~launch-template/lt-1")],
+        ),
+        (
+            "ec2",
+            "RunInstances",
+            {
+                "MinCount": 1,
+                "MaxCount": 1,
+                "LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "$Default"},
+                "NetworkInterfaces": [{"SubnetId": "subnet-1", "Groups": ["sg-1"]}],
+                "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "b"}]}],
+            },
+            [
+                ("ec2:RunInstances", f"arn:aws:ec2:{REGION}::image/ami-1"),
+                ("ec2:RunInstances", "arn:aws:ec2:~instance/*"),
+                ("ec2:RunInstances", "arn:aws:ec2:~launch-template/lt-1"),
+                ("ec2:RunInstances", "arn:aws:ec2:~network-interface/*"),
+                ("ec2:RunInstances", "arn:aws:ec2:~security-group/sg-1"),
+                ("ec2:RunInstances", "arn:aws:ec2:~subnet/subnet-1"),
+                ("ec2:RunInstances", "arn:aws:ec2:~volume/*"),
+                ("ec2:CreateTags", "arn:aws:ec2:~instance/*"),
+                PASS,
+                ("ssm:GetParameters", f"arn:aws:ssm:{REGION}::parameter/aws/service/image"),
+                *(
+                    (f"kms:{action}", "arn:aws:kms:~key/1234")
+                    for action in ("DescribeKey", "CreateGrant", "GenerateDataKeyWithoutPlaintext", "Decrypt")
+                ),
             ],
         ),
         (
@@ -324,8 +363,16 @@ PASS = ("iam:PassRole", ROLE)
         (
             "backup",
             "CreateBackupVault",
-            {"BackupVaultName": "v"},
-            [("backup:CreateBackupVault", "arn:aws:backup:~backup-vault:v")],
+            {"BackupVaultName": "v", "EncryptionKeyArn": KEY, "BackupVaultTags": {"a": "b"}},
+            [
+                ("backup:CreateBackupVault", "arn:aws:backup:~backup-vault:v"),
+                ("backup:TagResource", "arn:aws:backup:~backup-vault:v"),
+                ("backup-storage:MountCapsule", "*"),
+                *(
+                    (f"kms:{action}", "arn:aws:kms:~key/1234")
+                    for action in ("CreateGrant", "GenerateDataKey", "Decrypt", "RetireGrant", "DescribeKey")
+                ),
+            ],
         ),
         (
             "backup",

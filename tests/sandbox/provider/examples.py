@@ -88,6 +88,13 @@ def _drift_tags(ec2: Any, state: Any) -> str:
     return "tagsAll.intruder"
 
 
+def _drift_template(ec2: Any, state: Any) -> str:
+    ec2.create_launch_template_version(
+        LaunchTemplateId=state.id, SourceVersion="1", LaunchTemplateData={"InstanceType": "t4g.small"}
+    )
+    return "instanceType"
+
+
 def _drift_rule(ec2: Any, state: Any) -> str:
     permission = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     ec2.authorize_security_group_ingress(GroupId=state.id, IpPermissions=[permission])
@@ -183,6 +190,57 @@ def _drift_logging(trails: Any, state: Any) -> str:
 def _drift_proxy(rds: Any, state: Any) -> str:
     rds.modify_db_proxy(DBProxyName=state.id, RequireTLS=False)
     return "requireTls"
+
+
+def _drift_vault_policy(backup: Any, state: Any) -> str:
+    changed = policy("backup:DeleteRecoveryPoint", AWS=f"arn:aws:iam::{ACCOUNT}:root")
+    backup.put_backup_vault_access_policy(BackupVaultName=state.id, Policy=changed)
+    return "policy"
+
+
+def _drift_plan(backup: Any, state: Any) -> str:
+    plan = backup.get_backup_plan(BackupPlanId=state.id)["BackupPlan"]
+    (rule,) = plan["Rules"]
+    kept = {name: value for name, value in rule.items() if name != "RuleId"}
+    rules = [{**kept, "ScheduleExpression": "cron(0 4 * * ? *)"}]
+    backup.update_backup_plan(BackupPlanId=state.id, BackupPlan={**plan, "Rules": rules})
+    return "rules[0]"
+
+
+def _drift_budget(budgets: Any, state: Any) -> str:
+    whose = {"AccountId": ACCOUNT, "BudgetName": state.outputs.values["name"]}
+    silenced = {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80.0}
+    budgets.delete_notification(**whose, Notification={**silenced, "ThresholdType": "PERCENTAGE"})
+    return "notifications[0]"
+
+
+def _drift_account_block(s3control: Any, state: Any) -> str:
+    s3control.put_public_access_block(
+        AccountId=state.id, PublicAccessBlockConfiguration={"BlockPublicAcls": False, "BlockPublicPolicy": True}
+    )
+    return "blockPublicAcls"
+
+
+def _drift_password_policy(iam: Any, _state: Any) -> str:
+    iam.update_account_password_policy(MinimumPasswordLength=8, RequireNumbers=True)
+    return "minimumPasswordLength"
+
+
+def _drift_encryption(ec2: Any, _state: Any) -> str:
+    ec2.disable_ebs_encryption_by_default()
+    return "enabled"
+
+
+def _drift_group_policy(iam: Any, state: Any) -> str:
+    group, name = state.id.split(":")
+    iam.put_group_policy(GroupName=group, PolicyName=name, PolicyDocument=policy("*"))
+    return "policy"
+
+
+def _drift_membership(iam: Any, state: Any) -> str:
+    values = state.outputs.values
+    iam.remove_user_from_group(UserName=values["user"], GroupName=values["groups"][0])
+    return "groups[0]"
 
 
 BUCKET_POLICY = json.dumps(
@@ -484,6 +542,67 @@ EXAMPLES = (
         {"description": "b", "enableKeyRotation": False, "tags": {"a": "b"}},
         _drift_rotation,
         "kms",
+    ),
+    Example(
+        "flow log role",
+        "aws:iam/role:Role",
+        {"assumeRolePolicy": json.dumps(TRUST).replace("lambda.amazonaws.com", "vpc-flow-logs.amazonaws.com")},
+    ),
+    Example(
+        "flow log",
+        "aws:ec2/flowLog:FlowLog",
+        {
+            "vpcId": "${vpc}",
+            "trafficType": "ALL",
+            "logDestination": "${logs.arn}",
+            "iamRoleArn": "${flow log role.arn}",
+            "maxAggregationInterval": 60,
+            "tags": {"a": "b"},
+        },
+        {"tags": {"a": "c"}},
+        _drift_tags,
+        "ec2",
+    ),
+    Example(
+        "template",
+        "aws:ec2/launchTemplate:LaunchTemplate",
+        {
+            "description": "a",
+            "imageId": "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64",
+            "instanceType": "t4g.nano",
+            "iamInstanceProfile": {"arn": "${profile.arn}"},
+            "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1},
+            "blockDeviceMappings": [
+                {
+                    "deviceName": "/dev/xvda",
+                    "ebs": {"encrypted": "true", "kmsKeyId": "${key.arn}", "volumeSize": 8, "volumeType": "gp3"},
+                }
+            ],
+            "updateDefaultVersion": True,
+        },
+        {"description": None, "instanceType": "t4g.micro", "userData": "IyEvYmluL3NoCg==", "tags": {"a": "b"}},
+        _drift_template,
+        "ec2",
+    ),
+    Example(
+        "machine",
+        "aws:ec2/instance:Instance",
+        {
+            "launchTemplate": {"id": "${template}", "version": "$Default"},
+            "subnetId": "${subnet}",
+            "vpcSecurityGroupIds": ["${group}"],
+            "associatePublicIpAddress": False,
+            "tags": {"Name": "a"},
+        },
+        {"vpcSecurityGroupIds": ["${group}", "${group with rules}"], "tags": {"Name": "b"}},
+        _drift_tags,
+        "ec2",
+    ),
+    Example(
+        "machine without a template",
+        "aws:ec2/instance:Instance",
+        {"ami": "ami-0a64c2023d4e5f607", "instanceType": "t4g.nano", "subnetId": "${second}"},
+        {"tags": {"Name": "b"}},
     ),
     Example("second key", "aws:kms/key:Key", {"isEnabled": False}, {"isEnabled": True}),
     Example(
@@ -934,6 +1053,211 @@ EXAMPLES = (
             "retryPolicy": {"maximumRetryAttempts": 1, "maximumEventAgeInSeconds": 60},
         },
         importable="${id.rule}/${id.targetId}",
+    ),
+    Example(
+        "vault",
+        "aws:backup/vault:Vault",
+        {"kmsKeyArn": "${key.arn}", "forceDestroy": True, "tags": {"a": "b"}},
+        {"forceDestroy": False, "tags": {"a": "c"}},
+    ),
+    Example(
+        "vault lock",
+        "aws:backup/vaultLockConfiguration:VaultLockConfiguration",
+        {"backupVaultName": "${vault}", "minRetentionDays": 7, "maxRetentionDays": 365, "changeableForDays": 3},
+    ),
+    Example(
+        "vault policy",
+        "aws:backup/vaultPolicy:VaultPolicy",
+        {"backupVaultName": "${vault}", "policy": policy("backup:StartBackupJob", AWS=f"arn:aws:iam::{ACCOUNT}:root")},
+        {"policy": policy("backup:DescribeBackupVault", AWS=f"arn:aws:iam::{ACCOUNT}:root")},
+        _drift_vault_policy,
+        "backup",
+    ),
+    Example(
+        "plan",
+        "aws:backup/plan:Plan",
+        {
+            "rules": [
+                {
+                    "ruleName": "daily",
+                    "targetVaultName": "${vault}",
+                    "schedule": "cron(0 2 * * ? *)",
+                    "startWindow": 60,
+                    "completionWindow": 240,
+                    "lifecycle": {"deleteAfter": 35},
+                }
+            ],
+            "tags": {"a": "b"},
+        },
+        {
+            "rules": [
+                {
+                    "ruleName": "weekly",
+                    "targetVaultName": "${vault}",
+                    "schedule": "cron(0 3 ? * SUN *)",
+                    "lifecycle": {"coldStorageAfter": 30, "deleteAfter": 365},
+                    "recoveryPointTags": {"every": "week"},
+                },
+                {"ruleName": "daily", "targetVaultName": "${vault}", "schedule": "cron(0 2 * * ? *)"},
+            ],
+            "tags": {"a": "c"},
+        },
+        _drift_plan,
+        "backup",
+    ),
+    Example(
+        "backup role",
+        "aws:iam/role:Role",
+        {"assumeRolePolicy": json.dumps(TRUST).replace("lambda.amazonaws.com", "backup.amazonaws.com")},
+    ),
+    Example(
+        "selection",
+        "aws:backup/selection:Selection",
+        {
+            "planId": "${plan}",
+            "iamRoleArn": "${backup role.arn}",
+            "resources": ["${database.arn}"],
+            "selectionTags": [{"type": "STRINGEQUALS", "key": "backup", "value": "yes"}],
+        },
+        importable="${id.planId}|${id}",
+    ),
+    Example(
+        "selection with conditions",
+        "aws:backup/selection:Selection",
+        {
+            "planId": "${plan}",
+            "iamRoleArn": "${backup role.arn}",
+            "resources": ["*"],
+            "conditions": [{"stringEquals": [{"key": "aws:ResourceTag/stack", "value": "dev"}]}],
+        },
+        importable="${id.planId}|${id}",
+    ),
+    Example(
+        "budget",
+        "aws:budgets/budget:Budget",
+        {
+            "budgetType": "COST",
+            "timeUnit": "MONTHLY",
+            "limitAmount": "100",
+            "limitUnit": "USD",
+            "costFilters": [{"name": "TagKeyValue", "values": ["user:stack$dev"]}],
+            "notifications": [
+                {
+                    "notificationType": kind,
+                    "comparisonOperator": "GREATER_THAN",
+                    "threshold": threshold,
+                    "thresholdType": "PERCENTAGE",
+                    "subscriberSnsTopicArns": ["${topic}"],
+                }
+                for kind, threshold in (("ACTUAL", 80), ("FORECASTED", 100))
+            ],
+            "tags": {"a": "b"},
+        },
+        {
+            "limitAmount": "200",
+            "notifications": [
+                {
+                    "notificationType": "ACTUAL",
+                    "comparisonOperator": "GREATER_THAN",
+                    "threshold": 90,
+                    "thresholdType": "PERCENTAGE",
+                    "subscriberEmailAddresses": ["costs@example.com"],
+                    "subscriberSnsTopicArns": ["${topic}"],
+                }
+            ],
+            "tags": {"a": "c"},
+        },
+        _drift_budget,
+        "budgets",
+        importable=f"{ACCOUNT}:${{id.name}}",
+    ),
+    Example(
+        "account block",
+        "aws:s3/accountPublicAccessBlock:AccountPublicAccessBlock",
+        {"blockPublicAcls": True, "blockPublicPolicy": True, "ignorePublicAcls": True, "restrictPublicBuckets": True},
+        {"ignorePublicAcls": None},
+        _drift_account_block,
+        "s3control",
+        importable=ACCOUNT,
+    ),
+    Example(
+        "password policy",
+        "aws:iam/accountPasswordPolicy:AccountPasswordPolicy",
+        {"minimumPasswordLength": 14, "requireNumbers": True, "maxPasswordAge": 90, "passwordReusePrevention": 24},
+        {"minimumPasswordLength": 16, "maxPasswordAge": None},
+        _drift_password_policy,
+        "iam",
+    ),
+    Example(
+        "encryption by default",
+        "aws:ebs/encryptionByDefault:EncryptionByDefault",
+        {},
+        {"enabled": False},
+        _drift_encryption,
+        "ec2",
+        stays=True,
+    ),
+    Example(
+        "user",
+        "aws:iam/user:User",
+        {"path": "/people/", "permissionsBoundary": "${policy}", "forceDestroy": True, "tags": {"a": "b"}},
+        {"permissionsBoundary": None, "tags": {"a": "c"}},
+    ),
+    Example(
+        "user policy",
+        "aws:iam/userPolicyAttachment:UserPolicyAttachment",
+        {"user": "${user}", "policyArn": "${policy}"},
+    ),
+    Example("people", "aws:iam/group:Group", {"path": "/people/"}),
+    Example("more people", "aws:iam/group:Group"),
+    Example(
+        "group policy",
+        "aws:iam/groupPolicy:GroupPolicy",
+        {"group": "${people}", "policy": policy("s3:GetObject")},
+        {"policy": policy("s3:PutObject")},
+        _drift_group_policy,
+        "iam",
+    ),
+    Example(
+        "group attachment",
+        "aws:iam/groupPolicyAttachment:GroupPolicyAttachment",
+        {"group": "${people}", "policyArn": "${policy}"},
+    ),
+    Example(
+        "membership",
+        "aws:iam/userGroupMembership:UserGroupMembership",
+        {"user": "${user}", "groups": ["${people}"]},
+        {"groups": ["${more people}", "${people}"]},
+        _drift_membership,
+        "iam",
+        stays=True,
+    ),
+    Example(
+        "key policy",
+        "aws:kms/keyPolicy:KeyPolicy",
+        {"keyId": "${key}", "policy": policy("kms:*", AWS=f"arn:aws:iam::{ACCOUNT}:root")},
+        {
+            "policy": json.dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+                            "Action": ["kms:*"],
+                            "Resource": "*",
+                        },
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "logs.amazonaws.com"},
+                            "Action": "kms:Decrypt",
+                            "Resource": "*",
+                        },
+                    ],
+                }
+            )
+        },
+        stays=True,
     ),
 )
 BY_NAME = {example.name: example for example in EXAMPLES}
