@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from sandbox import processes
+from sandbox import processes, second_factor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -177,7 +177,7 @@ class Sandbox:
         """Return temporary credentials of a role that a person of this account assumes, as environment variables.
 
         The person is an IAM user below `/people/`, named after the role's last part, who may assume that role and
-        nothing else. The role's trust policy decides, as it does in AWS.
+        nothing else, and shows a second factor. The role's trust policy decides, as it does in AWS.
 
         Args:
             role: its name, e.g. "product-api-approver-lead".
@@ -209,7 +209,8 @@ class Sandbox:
                     aws_access_key_id=key["AccessKeyId"],
                     aws_secret_access_key=key["SecretAccessKey"],
                 )
-                given = sts.assume_role(RoleArn=arn, RoleSessionName=person)["Credentials"]
+                with self._authenticator(iam, person) as factor:
+                    given = sts.assume_role(RoleArn=arn, RoleSessionName=person, **factor)["Credentials"]
             finally:
                 iam.delete_access_key(UserName=person, AccessKeyId=key["AccessKeyId"])
         except (BotoCoreError, ClientError) as error:
@@ -222,6 +223,27 @@ class Sandbox:
             "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
             "AWS_SESSION_TOKEN": given["SessionToken"],
         }
+
+    @contextlib.contextmanager
+    def _authenticator(self, iam: Any, person: str) -> Iterator[dict[str, str]]:
+        """Give a person an MFA device while it is used; yields what AssumeRole takes as the second factor."""
+        serial = f"arn:aws:iam::{self.account}:mfa/{person}"
+        # One that a command left when it was ended: its seed is told once, to whom it was made for.
+        with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+            iam.deactivate_mfa_device(UserName=person, SerialNumber=serial)
+        with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+            iam.delete_virtual_mfa_device(SerialNumber=serial)
+        made = iam.create_virtual_mfa_device(VirtualMFADeviceName=person)["VirtualMFADevice"]
+        seed, now = made["Base32StringSeed"].decode(), time.time()
+        before, code = (second_factor.code(seed, now + step * second_factor.STEP) for step in (-1, 0))
+        iam.enable_mfa_device(
+            UserName=person, SerialNumber=serial, AuthenticationCode1=before, AuthenticationCode2=code
+        )
+        try:
+            yield {"SerialNumber": serial, "TokenCode": code}
+        finally:
+            iam.deactivate_mfa_device(UserName=person, SerialNumber=serial)
+            iam.delete_virtual_mfa_device(SerialNumber=serial)
 
     def denials(self, principal: str = "") -> list[dict[str, Any]]:
         """Return what the account's policies denied: principal, action, resource, count and reason of each.

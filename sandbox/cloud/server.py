@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.cloud import assume, functions, identities, messaging, openid, patches, services, storage, trails
+from sandbox.cloud import assume, devices, functions, identities, messaging, openid, patches, services, storage, trails
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.iam.enforcement import Enforcer
@@ -93,7 +93,11 @@ class Cloud:
         patches.wrap_service("s3", storage.s3(s3))
         patches.wrap_service("cloudtrail", trails.cloudtrail(trails_module, s3))
         patches.wrap_service("iam", openid.providers(iam))
+        patches.expect(iam, "_mfa_devices")
+        patches.expect(iam, "_virtual_mfa_xml", "serial", "include_user")
+        patches.wrap_service("iam", devices.devices(iam))
         patches.take_loopback_for_tls()
+        patches.tell_conditional_writes()
         messaging.wrap()
         patches.require_functions_to_let_rules_invoke()
         self._schedules = Schedules(self._clock, self._endpoint)

@@ -695,6 +695,8 @@ def _requested(operation: Operation, known: Known) -> dict[str, Any]:
             context["iam:permissionsboundary"] = boundary
         if operation.name.startswith(("Attach", "Detach")):
             context["iam:policyarn"] = operation.value("PolicyArn")
+    if operation.service == "sts" and operation.value("SerialNumber"):
+        context["aws:multifactorauthpresent"] = "true"  # if the code is right, which STS itself sees to: see `assume`
     if operation.service == "kms":
         context["kms:calleraccount"] = operation.account
         if (alias := operation.value("KeyId")).startswith("alias/") or ":alias/" in alias:
