@@ -63,7 +63,15 @@ _TYPES: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
         "vpc-flow-log": ("vpc-flow-log/{}", ("FlowLogId",)),
     },
     "rds": {
-        "db": ("db:{}", ("DBInstanceIdentifier", "SourceDBInstanceIdentifier", "TargetDBInstanceIdentifier")),
+        "db": (
+            "db:{}",
+            (
+                "DBInstanceIdentifier",
+                "DBInstanceIdentifiers",
+                "SourceDBInstanceIdentifier",
+                "TargetDBInstanceIdentifier",
+            ),
+        ),
         "og": ("og:{}", ("OptionGroupName",)),
         "pg": (
             "pg:{}",

@@ -379,6 +379,15 @@ PASS = ("iam:PassRole", ROLE)
         ),
         (
             "rds",
+            "RegisterDBProxyTargets",
+            {"DBProxyName": "p", "DBInstanceIdentifiers": ["main"]},
+            [
+                ("rds:RegisterDBProxyTargets", "arn:aws:rds:~db:main"),
+                ("rds:RegisterDBProxyTargets", "arn:aws:rds:~target-group:*"),
+            ],
+        ),
+        (
+            "rds",
             "CreateDBProxy",
             {
                 "DBProxyName": "p",
