@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PROVIDER_VERSION = "7.51.1"  # of pulumi-aws in requirements/dev.in, whose types it plays; a test holds them together
 DIRECTORY = "PRODUCT_API_SANDBOX"
+# Programs whose stacks' settings name an account, and where in the checkout these are.
+OURS = {"product-api": "", "product-api-account": "account"}
 # Development credentials of an account that exists on this machine only: the emulator takes the id of the account as
 # access key of its root, and any secret.
 SECRET_ACCESS_KEY = "sandbox"  # noqa: S105
@@ -457,17 +459,19 @@ class Sandbox:
 
 
 def account_of(project: str, stack: str) -> str:
-    """The account that a stack lives in: what its settings say, for this project; the non-production one for others."""
+    """The account that a stack lives in: what its settings say, for our programs; the non-production one for others."""
     import yaml
 
-    def account(name: str) -> str | None:
+    def account(program: str, name: str) -> str | None:
+        path = ROOT / OURS.get(program, "") / f"Pulumi.{name}.yaml"
         try:
-            values = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text()) or {}
+            values = yaml.safe_load(path.read_text()) or {}
         except OSError:
             return None
-        return str(values.get("config", {}).get("product-api:account") or "") or None
+        return str(values.get("config", {}).get(f"{program}:account") or "") or None
 
-    return (account(stack) if project == "product-api" else None) or account("local") or "000000000000"
+    found = account(project, stack) if project in OURS else None
+    return found or account("product-api", "local") or "000000000000"
 
 
 def stop(directory: Path) -> list[str]:
