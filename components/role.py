@@ -29,7 +29,7 @@ class Grant:
     sid: str
     actions: Sequence[str]
     resources: Sequence[str]
-    conditions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    conditions: Mapping[str, Mapping[str, str | Sequence[str]]] = field(default_factory=dict)
 
     def statement(self) -> dict[str, object]:
         """Return the IAM statement."""

@@ -37,9 +37,14 @@ class Command(PulumiCommand):
     A terminal sends Ctrl-C to every process in front; the engine takes a second one as leave to drop everything. So it
     gets a session of its own, and exactly the interrupts that this command got.
 
-    What takes `--config-file` runs in the checkout, where the program is; everything else beside the rehearsal's
-    settings, for without that flag the engine writes its secrets provider into the stack file of its folder.
+    What takes `--config-file` runs where the program is; everything else beside the rehearsal's settings, for without
+    that flag the engine writes its secrets provider into the stack file of its folder.
+
+    Attributes:
+        program: Where the program is.
     """
+
+    program = ROOT
 
     def run(
         self,
@@ -52,7 +57,7 @@ class Command(PulumiCommand):
         """Run one command to its end; see the base class."""
         process = subprocess.Popen(
             [self.command, "--non-interactive", *args],
-            cwd=ROOT if "--config-file" in args else cwd,
+            cwd=self.program if "--config-file" in args else cwd,
             env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -145,6 +150,7 @@ def stack(rehearsal: Rehearsal) -> Stack:
     os.environ.update(env)
     command = Command()  # asks the engine for its version, and refuses one that is too old
     command.command = str(rehearsal.sandbox.directory / "bin" / "pulumi")
+    command.program = rehearsal.program.directory
     rehearsal.write_config()
     try:
         workspace = LocalWorkspace(work_dir=str(rehearsal.config_file.parent), pulumi_command=command)
@@ -186,6 +192,34 @@ def observe(progress: Callable[[str], None]) -> tuple[Observed, Callable[[Engine
                 seen.errors.append(f"{' '.join(_kind_and_name(urn))}: {text}" if urn else text)
 
     return seen, on_event
+
+
+def run(
+    operation: Callable[..., Any], progress: Callable[[str], None], rehearsal: Rehearsal, *, refresh: bool = False
+) -> Observed:
+    """Run a preview or an update to its end, and return what was observed.
+
+    Args:
+        operation: the method of the stack's handle.
+        progress: gets a line per resource.
+        rehearsal: the stack.
+        refresh: whether resources are read first: those of an account that was brought back may have other addresses.
+
+    Raises:
+        CommandError: it failed.
+    """
+    seen, on_event = observe(progress)
+    try:
+        operation(
+            on_event=on_event,
+            config_file=str(rehearsal.config_file),
+            refresh=refresh,
+            suppress_progress=True,
+            color="never",
+        )
+    except automation.CommandError as error:
+        raise failed(error, seen) from error
+    return seen
 
 
 def failed(error: Exception, seen: Observed) -> CommandError:

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from sandbox import processes
+from sandbox import processes, second_factor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PROVIDER_VERSION = "7.51.1"  # of pulumi-aws in requirements/dev.in, whose types it plays; a test holds them together
 DIRECTORY = "PRODUCT_API_SANDBOX"
+# Programs whose stacks' settings name an account, and where in the checkout these are.
+OURS = {"product-api": "", "product-api-account": "account"}
 # Development credentials of an account that exists on this machine only: the emulator takes the id of the account as
 # access key of its root, and any secret.
 SECRET_ACCESS_KEY = "sandbox"  # noqa: S105
@@ -177,7 +179,7 @@ class Sandbox:
         """Return temporary credentials of a role that a person of this account assumes, as environment variables.
 
         The person is an IAM user below `/people/`, named after the role's last part, who may assume that role and
-        nothing else. The role's trust policy decides, as it does in AWS.
+        nothing else, and shows a second factor. The role's trust policy decides, as it does in AWS.
 
         Args:
             role: its name, e.g. "product-api-approver-lead".
@@ -209,7 +211,8 @@ class Sandbox:
                     aws_access_key_id=key["AccessKeyId"],
                     aws_secret_access_key=key["SecretAccessKey"],
                 )
-                given = sts.assume_role(RoleArn=arn, RoleSessionName=person)["Credentials"]
+                with self._authenticator(iam, person) as factor:
+                    given = sts.assume_role(RoleArn=arn, RoleSessionName=person, **factor)["Credentials"]
             finally:
                 iam.delete_access_key(UserName=person, AccessKeyId=key["AccessKeyId"])
         except (BotoCoreError, ClientError) as error:
@@ -222,6 +225,27 @@ class Sandbox:
             "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
             "AWS_SESSION_TOKEN": given["SessionToken"],
         }
+
+    @contextlib.contextmanager
+    def _authenticator(self, iam: Any, person: str) -> Iterator[dict[str, str]]:
+        """Give a person an MFA device while it is used; yields what AssumeRole takes as the second factor."""
+        serial = f"arn:aws:iam::{self.account}:mfa/{person}"
+        # One that a command left when it was ended: its seed is told once, to whom it was made for.
+        with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+            iam.deactivate_mfa_device(UserName=person, SerialNumber=serial)
+        with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+            iam.delete_virtual_mfa_device(SerialNumber=serial)
+        made = iam.create_virtual_mfa_device(VirtualMFADeviceName=person)["VirtualMFADevice"]
+        seed, now = made["Base32StringSeed"].decode(), time.time()
+        before, code = (second_factor.code(seed, now + step * second_factor.STEP) for step in (-1, 0))
+        iam.enable_mfa_device(
+            UserName=person, SerialNumber=serial, AuthenticationCode1=before, AuthenticationCode2=code
+        )
+        try:
+            yield {"SerialNumber": serial, "TokenCode": code}
+        finally:
+            iam.deactivate_mfa_device(UserName=person, SerialNumber=serial)
+            iam.delete_virtual_mfa_device(SerialNumber=serial)
 
     def denials(self, principal: str = "") -> list[dict[str, Any]]:
         """Return what the account's policies denied: principal, action, resource, count and reason of each.
@@ -455,17 +479,19 @@ class Sandbox:
 
 
 def account_of(project: str, stack: str) -> str:
-    """The account that a stack lives in: what its settings say, for this project; the non-production one for others."""
+    """The account that a stack lives in: what its settings say, for our programs; the non-production one for others."""
     import yaml
 
-    def account(name: str) -> str | None:
+    def account(program: str, name: str) -> str | None:
+        path = ROOT / OURS.get(program, "") / f"Pulumi.{name}.yaml"
         try:
-            values = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text()) or {}
+            values = yaml.safe_load(path.read_text()) or {}
         except OSError:
             return None
-        return str(values.get("config", {}).get("product-api:account") or "") or None
+        return str(values.get("config", {}).get(f"{program}:account") or "") or None
 
-    return (account(stack) if project == "product-api" else None) or account("local") or "000000000000"
+    found = account(project, stack) if project in OURS else None
+    return found or account("product-api", "local") or "000000000000"
 
 
 def stop(directory: Path) -> list[str]:

@@ -28,7 +28,7 @@ def command(stack: str, *, unprotect: bool) -> None:
       ops down local
       ops down prod --unprotect
     """
-    from ops.rehearsal import Rehearsal
+    from ops.rehearsal import ACCOUNT, Rehearsal
     from sandbox import session
 
     directory = session.directory(os.environ)
@@ -40,7 +40,9 @@ def command(stack: str, *, unprotect: bool) -> None:
                 running.detail = _destroy(rehearsal, running.progress, unprotect=unprotect)
         else:
             say(f"stack {stack} does not stand in the sandbox")
-        left = sorted(path.stem for path in (directory / "state").glob(".pulumi/stacks/**/*.json"))
+        # What an account has once is no reason to stay up: it is saved, and is there again with the next stack.
+        files = (directory / "state").glob(".pulumi/stacks/**/*.json")
+        left = sorted(path.stem for path in files if path.parent.name != ACCOUNT.project)
         if left:
             say(f"the sandbox stays up for {', '.join(left)}")
             return

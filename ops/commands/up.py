@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.console import CommandError, Step, data, emit, leave, say, step, style
+from ops.console import CommandError, data, emit, leave, say, step, style
 from ops.exit_codes import Exit
 
 if TYPE_CHECKING:
     from ops.engine import Observed
     from ops.rehearsal import Rehearsal
-    from sandbox.session import Started
 
 SEEDED = ("local", "dev")
 CHECKED = (("POST", "/health"), ("GET", "/api/products"))
@@ -77,21 +75,17 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float]) -> dict[str, Any]:
     with step("artifact", seconds) as running:
         build_for(stack, running)
     with step("sandbox", seconds) as running:
-        started = _start(rehearsal, running)
+        started = rehearsal.start(running)
     from ops import engine  # the SDK, half a second, while nothing waits for it
 
     handle = engine.stack(rehearsal)
     with step("preview", seconds) as running:
-        seen, on_event = engine.observe(running.progress)
-        # An account that was brought back may have other addresses than Pulumi remembers.
-        _run(handle.preview, seen, on_event, rehearsal, refresh=started.restored)
-        preview = seen
+        seen = preview = engine.run(handle.preview, running.progress, rehearsal, refresh=started.restored)
         running.detail = f"{seen.changed} to change; {_verdict(seen)}"
     with step("update", seconds) as running:
         if preview.changed or started.restored:
-            seen, on_event = engine.observe(running.progress)
             try:
-                _run(handle.up, seen, on_event, rehearsal, refresh=started.restored)
+                seen = engine.run(handle.up, running.progress, rehearsal, refresh=started.restored)
             finally:
                 rehearsal.sandbox.save()
             running.detail = seen.describe()
@@ -125,45 +119,6 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float]) -> dict[str, Any]:
         "version": outputs["apiVersion"],
         "checks": checks,
     }
-
-
-def _start(rehearsal: Rehearsal, running: Step) -> Started:
-    from sandbox.session import Started
-
-    sandbox = dataclasses.replace(rehearsal.sandbox, say=running.progress)
-    started = sandbox.start()
-    removed = rehearsal.release_stale_locks()
-    if removed:
-        say(f"  removed {removed} lock of an engine that is gone")
-    pending = rehearsal.pending_operations()
-    if pending and rehearsal.sandbox.endpoint is None:
-        say(
-            f"  the last update was cut off while {len(pending)} resources were being changed: "
-            "the account is rebuilt, the database keeps its data"
-        )
-        sandbox.forget()
-        sandbox.start()
-        started = Started(rebuilt=True)
-    running.detail = rehearsal.sandbox.environment(os.environ)["AWS_ENDPOINT_URL"]
-    return started
-
-
-def _run(operation: Any, seen: Observed, on_event: Any, rehearsal: Rehearsal, *, refresh: bool) -> None:
-    """Run a preview or an update, and turn its failure into the command's."""
-    from pulumi import automation
-
-    from ops import engine
-
-    try:
-        operation(
-            on_event=on_event,
-            config_file=str(rehearsal.config_file),
-            refresh=refresh,
-            suppress_progress=True,
-            color="never",
-        )
-    except automation.CommandError as error:
-        raise engine.failed(error, seen) from error
 
 
 def _verdict(seen: Observed) -> str:

@@ -364,6 +364,27 @@ def take_loopback_for_tls() -> None:
     app.pin_request_origin = lambda source_ip, _: pin(source_ip, True)
 
 
+def tell_conditional_writes() -> None:
+    """Give a write its conditional headers as condition keys, by which a bucket's policy demands them.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+    """
+    from ministack.core import iam_actions
+
+    inner = expect(iam_actions, "_s3_object_context", "iam_action", "query_params", "path", "headers")
+
+    def context(iam_action: str, query_params: Any, path: str, headers: Any) -> dict[str, Any]:
+        found: dict[str, Any] = inner(iam_action, query_params, path, headers)
+        if iam_action == "s3:PutObject" and path.lstrip("/").partition("/")[2]:
+            conditional = {f"s3:{name}": headers[name] for name in ("if-match", "if-none-match") if headers.get(name)}
+            # The parts of an upload, and its begin, make no object: its completion does.
+            makes = not ({"uploads", "partNumber"} & set(query_params or ()))
+            return {**found, **conditional, "s3:objectcreationoperation": str(makes).lower()}
+        return found
+
+    iam_actions._s3_object_context = context
+
+
 def stop_own_schedules() -> None:
     """Keep the emulator from firing schedules and rules by itself: `schedules` does, on the sandbox's clock."""
     from ministack.services import eventbridge, scheduler

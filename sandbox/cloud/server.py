@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox.cloud import (
     accounts,
     assume,
+    devices,
     functions,
     identities,
     machines,
@@ -118,7 +119,11 @@ class Cloud:
         patches.wrap_service("iam", accounts.iam())
         patches.wrap_service("ec2", accounts.ec2(ec2))
         patches.block_public_access_of_accounts()
+        patches.expect(iam, "_mfa_devices")
+        patches.expect(iam, "_virtual_mfa_xml", "serial", "include_user")
+        patches.wrap_service("iam", devices.devices(iam))
         patches.take_loopback_for_tls()
+        patches.tell_conditional_writes()
         messaging.wrap()
         patches.require_functions_to_let_rules_invoke()
         self._schedules = Schedules(self._clock, self._endpoint)

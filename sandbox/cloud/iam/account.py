@@ -54,6 +54,9 @@ class Emulated:
         if service == "lambda" and resource.startswith("function:"):
             name = resource.split(":")[1]
             return dict((_module("lambda_svc")._functions.get(name) or {}).get("tags") or {})
+        if service == "apigateway":
+            held = _module("apigateway")._api_tags.get(arn) or _module("apigateway_v1")._v1_tags.get(arn)
+            return _pairs(held)
         if service == "s3":
             return dict(_module("s3")._bucket_tags.get(resource.partition("/")[0]) or {}) if "/" not in resource else {}
         if service == "codedeploy":

@@ -71,7 +71,15 @@ _TYPES: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
         "vpc-flow-log": ("vpc-flow-log/{}", ("FlowLogId",)),
     },
     "rds": {
-        "db": ("db:{}", ("DBInstanceIdentifier", "SourceDBInstanceIdentifier", "TargetDBInstanceIdentifier")),
+        "db": (
+            "db:{}",
+            (
+                "DBInstanceIdentifier",
+                "DBInstanceIdentifiers",
+                "SourceDBInstanceIdentifier",
+                "TargetDBInstanceIdentifier",
+            ),
+        ),
         "og": ("og:{}", ("OptionGroupName",)),
         "pg": (
             "pg:{}",
@@ -248,6 +256,12 @@ _TAGGING: Final[dict[str, tuple[str, str]]] = {
     "cloudtrail": ("AddTags", "TagsList"),
     "budgets": ("TagResource", "ResourceTags"),
     "codedeploy": ("TagResource", "tags"),
+}
+# What an operation makes that is authorised on the whole service: its tags are authorised on the thing.
+_MADE: Final = {
+    "lambda:CreateCodeSigningConfig": "code-signing-config",
+    "rds:CreateDBProxy": "proxy",
+    "signer:PutSigningProfile": "signing-profile",
 }
 _IAM_TAGGING: Final = {
     "CreateRole": "TagRole",
@@ -745,6 +759,8 @@ def _requested(operation: Operation, known: Known) -> dict[str, Any]:
             context["iam:permissionsboundary"] = boundary
         if operation.name.startswith(("Attach", "Detach")):
             context["iam:policyarn"] = operation.value("PolicyArn")
+    if operation.service == "sts" and operation.value("SerialNumber"):
+        context["aws:multifactorauthpresent"] = "true"  # if the code is right, which STS itself sees to: see `assume`
     if operation.service == "kms":
         context["kms:calleraccount"] = operation.account
         if (alias := operation.value("KeyId")).startswith("alias/") or ":alias/" in alias:
@@ -781,7 +797,7 @@ def _tag_keys(tags: Iterable[tuple[str, str]], keys: Iterable[str] = ()) -> dict
 
 def _more(operation: Operation, name: str, own: list[Check], known: Known) -> Iterator[Check]:
     """Yield what the caller needs besides the action of the operation's own name."""
-    yield from _tagging(operation, name, own)
+    yield from _tagging(operation, name, own, known)
     for parameter, service in _PASSED.get(f"{operation.service}:{name}", ()):
         for given in operation.values(parameter):
             arn = given if given.startswith("arn:") else known.find("iam/role", given)
@@ -800,7 +816,7 @@ def _more(operation: Operation, name: str, own: list[Check], known: Known) -> It
         yield from through[operation.service](operation, name, own, known)
 
 
-def _tagging(operation: Operation, name: str, own: list[Check]) -> Iterator[Check]:
+def _tagging(operation: Operation, name: str, own: list[Check], known: Known) -> Iterator[Check]:
     """What is tagged as it is made needs the right to tag, for itself."""
     if operation.service == "ec2" and not name.endswith("Tags"):
         specifications: dict[str, str] = {}
@@ -820,6 +836,9 @@ def _tagging(operation: Operation, name: str, own: list[Check]) -> Iterator[Chec
     if not action or operation.service == "apigateway":
         return
     resources = [check.resource for check in own[:1]]
+    if kind := _MADE.get(f"{operation.service}:{name}"):
+        named = operation.service == "signer"  # the others' ids AWS makes up
+        resources = [*_of_type(operation, name, kind, known)] if named else [_wildcard(operation, kind)]
     if operation.service == "logs":
         resources = [one.removesuffix(":log-stream:") for one in resources]  # tagging alone names the group bare
     for arn in resources:

@@ -425,6 +425,33 @@ PASS = ("iam:PassRole", ROLE)
             [("sqs:SendMessage", "arn:aws:sqs:~q")],
         ),
         (
+            "rds",
+            "RegisterDBProxyTargets",
+            {"DBProxyName": "p", "DBInstanceIdentifiers": ["main"]},
+            [
+                ("rds:RegisterDBProxyTargets", "arn:aws:rds:~db:main"),
+                ("rds:RegisterDBProxyTargets", "arn:aws:rds:~target-group:*"),
+            ],
+        ),
+        (
+            "rds",
+            "CreateDBProxy",
+            {
+                "DBProxyName": "p",
+                "EngineFamily": "POSTGRESQL",
+                "RoleArn": ROLE,
+                "VpcSubnetIds": ["s"],
+                "Tags": [{"Key": "a", "Value": "b"}],
+            },
+            [("rds:CreateDBProxy", "*"), ("rds:AddTagsToResource", "arn:aws:rds:~db-proxy:*"), PASS],
+        ),
+        (
+            "signer",
+            "PutSigningProfile",
+            {"profileName": "p", "platformId": "AWSLambda-SHA384-ECDSA", "tags": {"a": "b"}},
+            [("signer:PutSigningProfile", "*"), ("signer:TagResource", "arn:aws:signer:~/signing-profiles/p")],
+        ),
+        (
             "cloudtrail",
             "CreateTrail",
             {"Name": "t", "S3BucketName": "b", "TagsList": [{"Key": "a", "Value": "b"}]},
