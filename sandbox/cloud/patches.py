@@ -245,6 +245,35 @@ def require_functions_to_let_rules_invoke() -> None:
     eventbridge._invoke_target = invoke_permitted
 
 
+def sign_zips(platform: str, sign: Callable[[Any, str, bytes], bytes | None]) -> None:
+    """Have Signer's jobs of a platform write what `sign` returns; the emulator writes a receipt in place of the object.
+
+    Args:
+        platform: its id.
+        sign: takes the profile's record, the job's id and the unsigned object; None fails the job.
+    """
+    from ministack.services import signer
+
+    name_object = expect(signer, "_signed_key", "prefix", "job_id", "platform_id", "src_key")
+    find_key = expect(signer, "_signing_key", "profile")
+    make_object = expect(signer, "_iot_signed_object", "key", "data", "src_bucket", "src_key", "version_id")
+    current: list[str] = []  # a job is started and done without a pause, so there is one at a time
+
+    def named(prefix: str, job_id: str, platform_id: str, src_key: str) -> Any:
+        current[:] = [job_id]
+        return name_object(prefix, job_id, platform_id, src_key)
+
+    def key_of(profile: Any) -> Any:
+        return profile if profile.get("platformId") == platform else find_key(profile)
+
+    def made(key: Any, data: bytes, *where: Any) -> Any:
+        return sign(key, current[0], data) if isinstance(key, dict) else make_object(key, data, *where)
+
+    signer._signed_key = named
+    signer._signing_key = key_of
+    signer._iot_signed_object = made
+
+
 def modules(*names: str) -> list[Any]:
     """Load service modules the way the emulator does, so that it saves their state."""
     from ministack import app

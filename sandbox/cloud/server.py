@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.cloud import assume, functions, identities, messaging, openid, patches, services, storage, trails
 from sandbox.cloud.clock import Clock, ScaleError
+from sandbox.cloud.code_signing import CodeSigning
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.iam.enforcement import Enforcer
 from sandbox.cloud.layers import Layers
 from sandbox.cloud.rds import Rds
 from sandbox.cloud.schedules import Schedules
+from sandbox.cloud.signatures import Signatures
+from sandbox.cloud.signer import Signer
 from sandbox.cloud.state import State
 from sandbox.cloud.tls import Authority
 from sandbox.cloud.web_identity import Issuer
@@ -85,11 +88,14 @@ class Cloud:
         patches.authorise_as_aws(self._enforcer)
         patches.wrap_service("sts", assume.sts(self._issuer))
         patches.wrap_service("rds", self._rds)
+        signatures = Signatures(directory / "signer")
         patches.wrap_service("lambda", functions.answer_as_aws)
+        patches.wrap_service("lambda", CodeSigning(signatures))
         patches.wrap_service("apigateway", services.http_api(self._endpoint))
         patches.wrap_service("secretsmanager", services.secrets_manager(secrets))
         patches.wrap_service("ec2", services.ec2(ec2))
-        s3, trails_module, iam = patches.modules("s3", "cloudtrail", "iam")
+        s3, trails_module, iam, signer = patches.modules("s3", "cloudtrail", "iam", "signer")
+        patches.wrap_service("signer", Signer(signer, signatures))
         patches.wrap_service("s3", storage.s3(s3))
         patches.wrap_service("cloudtrail", trails.cloudtrail(trails_module, s3))
         patches.wrap_service("iam", openid.providers(iam))

@@ -8,6 +8,7 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sandbox.cloud import code_signing, kept
 from sandbox.cloud.iam import policy
 from sandbox.cloud.iam.policy import Document, Principal
 
@@ -53,6 +54,10 @@ class Emulated:
         if service == "lambda" and resource.startswith("function:"):
             name = resource.split(":")[1]
             return dict((_module("lambda_svc")._functions.get(name) or {}).get("tags") or {})
+        if service == "lambda" and resource.startswith("code-signing-config:"):
+            return dict((kept.store(code_signing.STORE).get(arn) or {}).get("Tags") or {})
+        if service == "signer":
+            return dict((_module("signer")._profiles.get(resource.rpartition("/")[2]) or {}).get("tags") or {})
         if service == "s3":
             return dict(_module("s3")._bucket_tags.get(resource.partition("/")[0]) or {}) if "/" not in resource else {}
         return _collected(service, arn)

@@ -240,6 +240,11 @@ _TAGGING: Final[dict[str, tuple[str, str]]] = {
     "budgets": ("TagResource", "ResourceTags"),
     "codedeploy": ("TagResource", "tags"),
 }
+# Where the creation itself is authorised on the whole service, the type whose tagging it is.
+_TAGGED: Final = {
+    "lambda:CreateCodeSigningConfig": "code-signing-config",
+    "signer:PutSigningProfile": "signing-profile",
+}
 _IAM_TAGGING: Final = {
     "CreateRole": "TagRole",
     "CreateUser": "TagUser",
@@ -738,7 +743,13 @@ def _more(operation: Operation, name: str, own: list[Check], known: Known) -> It
             if arn:
                 context = {**described("iam:PassRole", arn, known), "iam:passedtoservice": f"{service}.amazonaws.com"}
                 yield Check(action="iam:PassRole", resource=arn, context=context)
-    through = {"lambda": _for_lambda, "rds": _for_rds, "secretsmanager": _for_secrets, "codedeploy": _for_codedeploy}
+    through = {
+        "lambda": _for_lambda,
+        "rds": _for_rds,
+        "secretsmanager": _for_secrets,
+        "codedeploy": _for_codedeploy,
+        "signer": _for_signer,
+    }
     if operation.service in through:
         yield from through[operation.service](operation, name, own, known)
 
@@ -765,6 +776,8 @@ def _tagging(operation: Operation, name: str, own: list[Check]) -> Iterator[Chec
     resources = [check.resource for check in own[:1]]
     if operation.service == "logs":
         resources = [one.removesuffix(":log-stream:") for one in resources]  # tagging alone names the group bare
+    if kind := _TAGGED.get(f"{operation.service}:{name}"):
+        resources = [_wildcard(operation, kind)]
     for arn in resources:
         yield Check(action=f"{operation.service}:{action}", resource=arn, context=_tag_keys(tags))
 
@@ -831,6 +844,15 @@ def _for_lambda(operation: Operation, name: str, _own: list[Check], known: Known
         for action in ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"):
             yield Check(action=f"ec2:{action}", resource="*", context={})
     yield from _use_of_key(operation.value("KMSKeyArn"), ("CreateGrant", "Encrypt"), "lambda", operation, known)
+
+
+def _for_signer(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:
+    """Signer reads and writes objects as its caller; the signed object's name it makes up itself."""
+    if name == "StartSigningJob":
+        source = "/".join(operation.values("source.s3.bucketName") + operation.values("source.s3.key"))
+        yield Check(action="s3:GetObjectVersion", resource=f"arn:aws:s3:::{source}", context={})
+        bucket, prefix = operation.value("destination.s3.bucketName"), operation.value("destination.s3.prefix")
+        yield Check(action="s3:PutObject", resource=f"arn:aws:s3:::{bucket}/{prefix}*", context={})
 
 
 def _for_codedeploy(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:

@@ -403,6 +403,32 @@ ENTRIES = (
         gone=GONE,
     ),
     Resource(
+        "aws:lambda/codeSigningConfig:CodeSigningConfig",
+        "lambda",
+        create=Call("create_code_signing_config"),
+        id="CodeSigningConfig.CodeSigningConfigArn",
+        reads=(
+            Read(
+                "get_code_signing_config",
+                {"CodeSigningConfigArn": "{id}"},
+                "CodeSigningConfig",
+                outputs={"arn": "CodeSigningConfigArn", "configId": "CodeSigningConfigId"},
+            ),
+        ),
+        update=(
+            Call(
+                "update_code_signing_config",
+                {"CodeSigningConfigArn": "{id}"},
+                ("allowedPublishers", "description", "policies"),
+            ),
+        ),
+        delete=Call("delete_code_signing_config", {"CodeSigningConfigArn": "{id}"}, ()),
+        names={"policies": "CodeSigningPolicies"},
+        sets=("allowedPublishers.signingProfileVersionArns",),
+        recomputed={"lastModified": ("allowedPublishers", "description", "policies")},
+        gone=GONE,
+    ),
+    Resource(
         "aws:lambda/alias:Alias",
         "lambda",
         create=Call("create_alias"),

@@ -318,8 +318,23 @@ PASS = ("iam:PassRole", ROLE)
         (
             "signer",
             "StartSigningJob",
-            {"profileName": "p", "source": {}, "destination": {}, "clientRequestToken": "t"},
-            [("signer:StartSigningJob", "arn:aws:signer:~/signing-profiles/p")],
+            {
+                "profileName": "p",
+                "source": {"s3": {"bucketName": "b", "key": "k", "version": "1"}},
+                "destination": {"s3": {"bucketName": "c", "prefix": "signed/"}},
+                "clientRequestToken": "t",
+            },
+            [
+                ("signer:StartSigningJob", "arn:aws:signer:~/signing-profiles/p"),
+                ("s3:GetObjectVersion", "arn:aws:s3:::b/k"),
+                ("s3:PutObject", "arn:aws:s3:::c/signed/*"),
+            ],
+        ),
+        (
+            "signer",
+            "PutSigningProfile",
+            {"profileName": "p", "platformId": "AWSLambda-SHA384-ECDSA", "tags": {"a": "b"}},
+            [("signer:PutSigningProfile", "*"), ("signer:TagResource", "arn:aws:signer:~/signing-profiles/*")],
         ),
         (
             "backup",

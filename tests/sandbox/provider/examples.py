@@ -108,6 +108,13 @@ def _drift_retention(logs: Any, state: Any) -> str:
     return "retentionInDays"
 
 
+def _drift_signing_policy(functions: Any, state: Any) -> str:
+    functions.update_code_signing_config(
+        CodeSigningConfigArn=state.id, CodeSigningPolicies={"UntrustedArtifactOnDeployment": "Enforce"}
+    )
+    return "policies.untrustedArtifactOnDeployment"
+
+
 def _drift_environment(functions: Any, state: Any) -> str:
     functions.update_function_configuration(
         FunctionName=state.id, Environment={"Variables": {"LEVEL": "debug", "MORE": "1"}}
@@ -583,6 +590,54 @@ EXAMPLES = (
         },
         _drift_environment,
         "lambda",
+    ),
+    Example(
+        "signing profile",
+        "aws:signer/signingProfile:SigningProfile",
+        {
+            "platformId": "AWSLambda-SHA384-ECDSA",
+            "namePrefix": "example_",
+            "signatureValidityPeriod": {"type": "YEARS", "value": 5},
+            "tags": {"a": "b"},
+        },
+        {"tags": {"a": "c", "d": "e"}},
+    ),
+    Example(
+        "signing config",
+        "aws:lambda/codeSigningConfig:CodeSigningConfig",
+        {
+            "allowedPublishers": {"signingProfileVersionArns": ["${signing profile.versionArn}"]},
+            "policies": {"untrustedArtifactOnDeployment": "Warn"},
+            "tags": {"a": "b"},
+        },
+        {
+            "policies": {"untrustedArtifactOnDeployment": "Enforce"},
+            "description": "What may run",
+            "tags": {"a": "c"},
+        },
+        _drift_signing_policy,
+        "lambda",
+    ),
+    Example(
+        "unsigned object",
+        "aws:s3/bucketObjectv2:BucketObjectv2",
+        {"bucket": "${locked bucket}", "key": "code/1.zip", "source": code()},
+    ),
+    Example(
+        "signing job",
+        "aws:signer/signingJob:SigningJob",
+        {
+            "profileName": "${signing profile}",
+            "source": {
+                "s3": {
+                    "bucket": "${locked bucket}",
+                    "key": "${unsigned object.key}",
+                    "version": "${unsigned object.versionId}",
+                }
+            },
+            "destination": {"s3": {"bucket": "${locked bucket}", "prefix": "signed/"}},
+        },
+        stays=True,
     ),
     Example(
         "alias",
