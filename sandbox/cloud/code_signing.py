@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from sandbox.cloud import kept, patches
+from sandbox.cloud import functions, kept, patches
 from sandbox.cloud.scope import region
 from sandbox.cloud.signatures import IntegrityError
 
@@ -66,7 +66,7 @@ class CodeSigning:
         path = unquote(request.path)
         try:
             if matched := _CONFIGURATIONS.match(path):
-                return self._configuration(request, matched[1] or "", functions=bool(matched[2]))
+                return self._configuration(request, matched[1] or "", users=bool(matched[2]))
             if matched := _TAGS.match(path):
                 return self._tags(request, matched[1])
             if matched := _OF_FUNCTION.match(path):
@@ -76,9 +76,7 @@ class CodeSigning:
             if (matched := _LAYER.match(path)) and request.method == "POST":
                 return await self._published(inner, request, matched[1])
         except _RefusedError as error:
-            status, kind, message = error.args
-            headers = {"Content-Type": "application/json", "x-amzn-errortype": kind}
-            return status, headers, json.dumps({"Type": "User", "message": message}).encode()
+            return functions.error(*error.args)
         return await inner(request)
 
     # -- configurations ------------------------------------------------------------------------------------------------
@@ -94,7 +92,7 @@ class CodeSigning:
             raise _RefusedError(404, kind, f"{message} is correct.")
         return record
 
-    def _configuration(self, request: Request, arn: str, *, functions: bool) -> Answer:
+    def _configuration(self, request: Request, arn: str, *, users: bool) -> Answer:
         asked = request.json()
         if not arn and request.method == "POST":
             return self._create(asked, request.account)
@@ -102,11 +100,11 @@ class CodeSigning:
             shown = [_shown(record) for record in self._held.values()]
             return _answer(200, {"CodeSigningConfigs": shown})
         record = self._found(arn)
-        if functions:
+        if users:
             return _answer(200, {"FunctionArns": list(self._users(arn))})
         if request.method == "DELETE":
-            if users := list(self._users(arn)):
-                message = f"Cannot delete the code signing configuration: {users[0]} uses it"
+            if held := list(self._users(arn)):
+                message = f"Cannot delete the code signing configuration: {held[0]} uses it"
                 raise _RefusedError(409, "ResourceConflictException", message)
             del self._held[arn]
             return 204, {}, b""

@@ -173,6 +173,31 @@ def honour_alias_weights() -> None:
     apigateway._invoke_lambda_proxy = proxy_weighted
 
 
+def invoke_asynchronously(deliver: Callable[[Any, Any], None]) -> None:
+    """Have asynchronous invocations go through `deliver`, which takes the version's record and the event.
+
+    The emulator's own retries within seconds, ignores aliases' settings, takes a throttle for a success, and hands
+    failures over past every permission.
+    """
+    from ministack.services import lambda_svc
+
+    expect(lambda_svc, "invoke_async_with_retry", "func", "event")
+    lambda_svc.invoke_async_with_retry = deliver
+
+
+def reserve_concurrency_for_versions() -> None:
+    """Count a function's versions against its reserved concurrency; the emulator does so for `$LATEST` only."""
+    from ministack.services import lambda_svc
+
+    reserved = expect(lambda_svc, "_reserved_concurrency", "func", "config")
+    records = expect(lambda_svc, "_functions")
+
+    def of_function(func: Any, config: Any) -> Any:
+        return reserved(records.get(config.get("FunctionName")) or func, config)
+
+    lambda_svc._reserved_concurrency = of_function
+
+
 def authorise_as_aws(enforcer: Enforcer) -> None:
     """Have requests named, decided and denied by `iam.enforcement`, not by the emulator."""
     from ministack.core import iam_actions, iam_evaluator

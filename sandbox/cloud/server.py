@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.cloud import assume, functions, identities, messaging, openid, patches, services, storage, trails
+from sandbox.cloud.asynchronous import Asynchronous
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.code_signing import CodeSigning
+from sandbox.cloud.concurrency import Concurrency
 from sandbox.cloud.databases import Fleet
+from sandbox.cloud.delivery import Delivery
 from sandbox.cloud.iam.enforcement import Enforcer
 from sandbox.cloud.layers import Layers
 from sandbox.cloud.rds import Rds
@@ -84,13 +87,15 @@ class Cloud:
         patches.run_functions_isolated(Layers(run / "layers", layers), self._endpoint)
         patches.honour_alias_weights()
         self._enforcer = Enforcer()
+        delivery = Delivery(self._endpoint)
         self._issuer = Issuer(directory / "github")
         patches.authorise_as_aws(self._enforcer)
         patches.wrap_service("sts", assume.sts(self._issuer))
         patches.wrap_service("rds", self._rds)
         signatures = Signatures(directory / "signer")
         patches.wrap_service("lambda", functions.answer_as_aws)
-        patches.wrap_service("lambda", CodeSigning(signatures))
+        for wrapper in (CodeSigning(signatures), Concurrency(), Asynchronous(self._clock, delivery, self._enforcer)):
+            patches.wrap_service("lambda", wrapper)
         patches.wrap_service("apigateway", services.http_api(self._endpoint))
         patches.wrap_service("secretsmanager", services.secrets_manager(secrets))
         patches.wrap_service("ec2", services.ec2(ec2))
@@ -102,7 +107,7 @@ class Cloud:
         patches.take_loopback_for_tls()
         messaging.wrap()
         patches.require_functions_to_let_rules_invoke()
-        self._schedules = Schedules(self._clock, self._endpoint)
+        self._schedules = Schedules(self._clock, delivery)
 
     async def start(self) -> None:
         """Load the last snapshot and bring its databases up."""

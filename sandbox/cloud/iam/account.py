@@ -190,6 +190,23 @@ def principal(credential: Any, session: Mapping[str, Any]) -> Principal | None:
     )
 
 
+def role(arn: str) -> Principal | None:
+    """Return a role as who it would be in a session, with the policies that apply; None where there is none."""
+    found = trust(arn)
+    if found is None:
+        return None
+    record, account = found
+    boundary = record.get("PermissionsBoundary")
+    return Principal(
+        arn=f"arn:aws:sts::{account}:assumed-role/{arn.rpartition('/')[2]}/awslambda",
+        account=account,
+        role=arn,
+        policies=list(_of_role(record, account)),
+        boundary=[_managed(boundary, account)] if boundary else None,
+        session=None,
+    )
+
+
 def _of_role(record: Mapping[str, Any], account: str) -> Iterator[Document]:
     for content in (record.get("InlinePolicies") or {}).values():
         yield document(content)

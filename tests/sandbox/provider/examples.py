@@ -115,6 +115,19 @@ def _drift_signing_policy(functions: Any, state: Any) -> str:
     return "policies.untrustedArtifactOnDeployment"
 
 
+def _drift_provisioned(functions: Any, state: Any) -> str:
+    name, _, qualifier = state.id.partition(",")
+    functions.put_provisioned_concurrency_config(
+        FunctionName=name, Qualifier=qualifier, ProvisionedConcurrentExecutions=7
+    )
+    return "provisionedConcurrentExecutions"
+
+
+def _drift_event_config(functions: Any, state: Any) -> str:
+    functions.update_function_event_invoke_config(FunctionName=state.id, MaximumRetryAttempts=0)
+    return "maximumRetryAttempts"
+
+
 def _drift_environment(functions: Any, state: Any) -> str:
     functions.update_function_configuration(
         FunctionName=state.id, Environment={"Variables": {"LEVEL": "debug", "MORE": "1"}}
@@ -647,6 +660,72 @@ EXAMPLES = (
         _drift_alias,
         "lambda",
         importable="${id.functionName}/live",
+    ),
+    Example(
+        "signed function",
+        "aws:lambda/function:Function",
+        {
+            "role": "${role.arn}",
+            "handler": "code.handler",
+            "runtime": "python3.13",
+            "s3Bucket": "${locked bucket}",
+            "s3Key": "${unsigned object.key}",
+            "s3ObjectVersion": "${unsigned object.versionId}",
+            "sourceCodeHash": "of-the-unsigned-zip",
+            "codeSigningConfigArn": "${signing config.arn}",
+            "publish": True,
+        },
+        {"codeSigningConfigArn": None, "reservedConcurrentExecutions": 5},
+    ),
+    Example(
+        "provisioned",
+        "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig",
+        {"functionName": "${function}", "qualifier": "1", "provisionedConcurrentExecutions": 1},
+        {"provisionedConcurrentExecutions": 2},
+        _drift_provisioned,
+        "lambda",
+    ),
+    Example(
+        "handing function",
+        "aws:lambda/function:Function",
+        {
+            "role": "${handing role.arn}",
+            "handler": "code.handler",
+            "runtime": "python3.13",
+            "code": code(),
+            "deadLetterConfig": {"targetArn": "${queue.arn}"},
+        },
+        {"deadLetterConfig": {"targetArn": "${topic.arn}"}},
+    ),
+    Example(
+        "handing role",
+        "aws:iam/role:Role",
+        {
+            "assumeRolePolicy": json.dumps(TRUST),
+            "inlinePolicies": [{"name": "hand-over", "policy": policy("*")}],
+        },
+    ),
+    Example(
+        "event invoke config",
+        "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+        {
+            "functionName": "${handing function}",
+            "maximumEventAgeInSeconds": 3600,
+            "destinationConfig": {"onFailure": {"destination": "${queue.arn}"}},
+        },
+        {
+            "maximumEventAgeInSeconds": None,
+            "maximumRetryAttempts": 1,
+            "destinationConfig": {"onSuccess": {"destination": "${topic.arn}"}},
+        },
+        _drift_event_config,
+        "lambda",
+    ),
+    Example(
+        "qualified event invoke config",
+        "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+        {"functionName": "${function}", "qualifier": "1", "maximumRetryAttempts": 0},
+        {"maximumRetryAttempts": 2},
     ),
     Example(
         "permission",
