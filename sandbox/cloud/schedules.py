@@ -167,11 +167,12 @@ async def rules(inner: Handler, request: Request) -> Answer:
 class Schedules:
     """Fires what is due, for as long as it runs."""
 
-    def __init__(self, clock: Clock, delivery: Delivery) -> None:
+    def __init__(self, clock: Clock, pace: Pace, delivery: Delivery) -> None:
         """Take over from the emulator's own tickers, which look every ten seconds and ask for no permission.
 
         Args:
             clock: the sandbox's.
+            pace: AWS's time.
             delivery: takes what is due to its target.
         """
         self._scheduler, self._events = patches.modules("scheduler", "eventbridge")
@@ -187,7 +188,7 @@ class Schedules:
         ):
             patches.expect(module, name)
         self._clock = clock
-        self._pace = Pace(clock)
+        self._pace = pace
         self._began = time.time()
         self._delivery = delivery
         self._plans: dict[tuple[str, ...], _Plan] = {}

@@ -25,7 +25,8 @@ from sandbox.cloud.delivery import Delivery
 from sandbox.cloud.iam.enforcement import Enforcer
 from sandbox.cloud.layers import Layers
 from sandbox.cloud.rds import Rds
-from sandbox.cloud.schedules import Schedules
+from sandbox.cloud.rotation import Rotation
+from sandbox.cloud.schedules import Pace, Schedules
 from sandbox.cloud.signatures import Signatures
 from sandbox.cloud.signer import Signer
 from sandbox.cloud.state import State
@@ -107,7 +108,10 @@ class Cloud:
         patches.take_loopback_for_tls()
         messaging.wrap()
         patches.require_functions_to_let_rules_invoke()
-        self._schedules = Schedules(self._clock, delivery)
+        pace = Pace(self._clock)
+        self._schedules = Schedules(self._clock, pace, delivery)
+        self._rotation = Rotation(self._clock, pace)
+        patches.wrap_service("secretsmanager", self._rotation)
 
     async def start(self) -> None:
         """Load the last snapshot and bring its databases up."""
@@ -115,10 +119,11 @@ class Cloud:
             _log.info("starting empty")
         await self._rds.resume()
         self._schedules.start()
+        self._rotation.start()
 
     async def stop(self) -> None:
         """End workers and databases; nothing is saved."""
-        await self._schedules.close()
+        await asyncio.gather(self._schedules.close(), self._rotation.close())
         await self._rds.close()
         await asyncio.gather(self._fleet.close(), asyncio.to_thread(functions.end_all, self._pool))
 

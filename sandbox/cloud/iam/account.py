@@ -135,6 +135,7 @@ _FINDERS = {
     "kms/ciphertext": _ciphertext_key,
     "secretsmanager/secret": _secret,
     "secretsmanager/key": functools.partial(_secret, member="KmsKeyId"),
+    "secretsmanager/rotation": functools.partial(_secret, member="RotationLambdaARN"),
     "rds/proxy": _arn_in("rds", "_db_proxies", "DBProxyArn"),
     "rds/target-group": _target_group,
     _ROUTES: _association,

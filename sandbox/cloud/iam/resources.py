@@ -800,9 +800,14 @@ def _use_of_key(
 
 
 def _for_secrets(operation: Operation, name: str, own: list[Check], known: Known) -> Iterator[Check]:
+    arn = own[0].resource
+    if name == "RotateSecret" and (
+        function := operation.value("RotationLambdaARN") or known.find("secretsmanager/rotation", arn)
+    ):
+        context = described("lambda:", function, known)
+        yield Check(action="lambda:InvokeFunction", resource=function, context=context)
     if name not in ("GetSecretValue", "PutSecretValue", "UpdateSecret", "CreateSecret"):
         return
-    arn = own[0].resource
     key = operation.value("KmsKeyId") or known.find("secretsmanager/key", arn)
     writes = name == "PutSecretValue" or bool(operation.value("SecretString", "SecretBinary", "KmsKeyId"))
     if name != "GetSecretValue" and not writes:

@@ -260,6 +260,15 @@ PASS = ("iam:PassRole", ROLE)
                 ("kms:Decrypt", "arn:aws:kms:~key/1234"),
             ],
         ),
+        (
+            "secretsmanager",
+            "RotateSecret",
+            {"SecretId": "db", "RotationLambdaARN": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"},
+            [
+                ("secretsmanager:RotateSecret", "arn:aws:secretsmanager:~secret:db-AbCdEf"),
+                ("lambda:InvokeFunction", "arn:aws:lambda:~function:f"),
+            ],
+        ),
         ("ssm", "PutParameter", {"Name": "/a/b", "Value": "v"}, [("ssm:PutParameter", "arn:aws:ssm:~parameter/a/b")]),
         (
             "ssm",

@@ -128,6 +128,11 @@ def _drift_event_config(functions: Any, state: Any) -> str:
     return "maximumRetryAttempts"
 
 
+def _drift_secret_rotation(secrets: Any, state: Any) -> str:
+    secrets.rotate_secret(SecretId=state.id, RotationRules={"AutomaticallyAfterDays": 90}, RotateImmediately=False)
+    return "rotationRules.automaticallyAfterDays"
+
+
 def _drift_environment(functions: Any, state: Any) -> str:
     functions.update_function_configuration(
         FunctionName=state.id, Environment={"Variables": {"LEVEL": "debug", "MORE": "1"}}
@@ -737,6 +742,37 @@ EXAMPLES = (
             "sourceAccount": ACCOUNT,
         },
         importable="${id.function}/${id}",
+    ),
+    Example(
+        "rotating function",
+        "aws:lambda/function:Function",
+        {"role": "${role.arn}", "handler": "code.handler", "runtime": "python3.13", "code": code()},
+    ),
+    Example(
+        "rotation permission",
+        "aws:lambda/permission:Permission",
+        {
+            "function": "${rotating function}",
+            "action": "lambda:InvokeFunction",
+            "principal": "secretsmanager.amazonaws.com",
+            "sourceAccount": ACCOUNT,
+            "statementId": "secrets-manager",
+        },
+        importable="${id.function}/${id}",
+    ),
+    Example(
+        "rotation",
+        "aws:secretsmanager/secretRotation:SecretRotation",
+        {
+            "secretId": "${secret}",
+            "rotationLambdaArn": "arn:aws:lambda:eu-central-1:000000000001:function:${rotation permission.function}",
+            "rotationRules": {"automaticallyAfterDays": 30},
+            "rotateImmediately": False,
+        },
+        {"rotationRules": {"scheduleExpression": "rate(10 days)", "duration": "3h"}},
+        _drift_secret_rotation,
+        "secretsmanager",
+        stays=True,
     ),
     Example(
         "invocation",
