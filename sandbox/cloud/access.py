@@ -68,12 +68,14 @@ def service_may_invoke(principal: str, policy: Mapping[str, Any], name: str, qua
             for key, value in operator.items()
         }
         patterns = conditions.get("aws:sourcearn", "*")
+        accounts = _listed(conditions["aws:sourceaccount"]) if "aws:sourceaccount" in conditions else None
         if (
             statement.get("Effect") == "Allow"
             and service in (principal, "*")
             and any(fnmatch.fnmatchcase("lambda:InvokeFunction", one) for one in _listed(actions))
             and str(statement.get("Resource", "")).endswith(ending)
             and any(fnmatch.fnmatchcase(source, one) for one in _listed(patterns))
+            and (accounts is None or source.split(":")[4] in accounts)
         ):
             return True
     return False

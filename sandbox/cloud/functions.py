@@ -144,11 +144,11 @@ async def answer_as_aws(inner: Handler, request: Request) -> Answer:
     if not matched:
         return await inner(request)
     if (request.method, matched[2] or "") in (("POST", ""), ("PUT", "/configuration")) and (why := _refused(request)):
-        return _error(400, "InvalidParameterValueException", why)
+        return error(400, "InvalidParameterValueException", why)
     if request.method in ("POST", "PUT") and (matched[2] or "").startswith("/aliases"):
         function = unquote(matched[1] or "").rpartition(":function:")[2].partition(":")[0]
         if missing := _missing_version(function, request.json()):
-            return _error(404, "ResourceNotFoundException", f"Function not found: {missing}")
+            return error(404, "ResourceNotFoundException", f"Function not found: {missing}")
     status, headers, body = await inner(request)
     if status >= 300 or not body or not isinstance(body, bytes) or (matched[2] or "").endswith("/invocations"):
         return status, headers, body
@@ -217,7 +217,14 @@ def _unknown(operation: str, code: str, message: str) -> str:
     return f"Error occurred while {operation}. EC2 Error Code: {code}. EC2 Error Message: {message}"
 
 
-def _error(status: int, kind: str, message: str) -> Answer:
+def error(status: int, kind: str, message: str) -> Answer:
+    """Return an error as Lambda answers it.
+
+    Args:
+        status: of HTTP.
+        kind: AWS's name of it.
+        message: what is said of it.
+    """
     headers = {"Content-Type": "application/json", "x-amzn-errortype": kind}
     return status, headers, json.dumps({"Type": "User", "message": message}).encode()
 
@@ -239,6 +246,6 @@ def _policy(answer: dict[str, Any], name: str, qualifier: str) -> Answer | None:
     ending = f":function:{name}:{qualifier}" if qualifier else f":function:{name}"
     statements = [statement for statement in policy["Statement"] if str(statement["Resource"]).endswith(ending)]
     if not statements:
-        return _error(404, "ResourceNotFoundException", "The resource you requested does not exist.")
+        return error(404, "ResourceNotFoundException", "The resource you requested does not exist.")
     text = json.dumps({**policy, "Statement": statements})
     return 200, {"Content-Type": "application/json"}, json.dumps({**answer, "Policy": text}).encode()

@@ -311,6 +311,31 @@ def watch_logs(written: Callable[[str, str, Any], None]) -> None:
     cloudwatch_logs._append_log_events = append_watched
 
 
+def invoke_asynchronously(deliver: Callable[[Any, Any], None]) -> None:
+    """Have asynchronous invocations go through `deliver`, which takes the version's record and the event.
+
+    The emulator's own retries within seconds, ignores aliases' settings, takes a throttle for a success, and hands
+    failures over past every permission.
+    """
+    from ministack.services import lambda_svc
+
+    expect(lambda_svc, "invoke_async_with_retry", "func", "event")
+    lambda_svc.invoke_async_with_retry = deliver
+
+
+def reserve_concurrency_for_versions() -> None:
+    """Count a function's versions against its reserved concurrency; the emulator does so for `$LATEST` only."""
+    from ministack.services import lambda_svc
+
+    reserved = expect(lambda_svc, "_reserved_concurrency", "func", "config")
+    records = expect(lambda_svc, "_functions")
+
+    def of_function(func: Any, config: Any) -> Any:
+        return reserved(records.get(config.get("FunctionName")) or func, config)
+
+    lambda_svc._reserved_concurrency = of_function
+
+
 def authorise_as_aws(enforcer: Enforcer) -> None:
     """Have requests named, decided and denied by `iam.enforcement`, not by the emulator."""
     from ministack.core import iam_actions, iam_evaluator
@@ -440,6 +465,35 @@ def block_public_access_of_accounts() -> None:
 
     app._handle_s3_control_request = control_with_block
     s3._public_access_blocked = blocked_for_the_account
+
+
+def sign_zips(platform: str, sign: Callable[[Any, str, bytes], bytes | None]) -> None:
+    """Have Signer's jobs of a platform write what `sign` returns; the emulator writes a receipt in place of the object.
+
+    Args:
+        platform: its id.
+        sign: takes the profile's record, the job's id and the unsigned object; None fails the job.
+    """
+    from ministack.services import signer
+
+    name_object = expect(signer, "_signed_key", "prefix", "job_id", "platform_id", "src_key")
+    find_key = expect(signer, "_signing_key", "profile")
+    make_object = expect(signer, "_iot_signed_object", "key", "data", "src_bucket", "src_key", "version_id")
+    current: list[str] = []  # a job is started and done without a pause, so there is one at a time
+
+    def named(prefix: str, job_id: str, platform_id: str, src_key: str) -> Any:
+        current[:] = [job_id]
+        return name_object(prefix, job_id, platform_id, src_key)
+
+    def key_of(profile: Any) -> Any:
+        return profile if profile.get("platformId") == platform else find_key(profile)
+
+    def made(key: Any, data: bytes, *where: Any) -> Any:
+        return sign(key, current[0], data) if isinstance(key, dict) else make_object(key, data, *where)
+
+    signer._signed_key = named
+    signer._signing_key = key_of
+    signer._iot_signed_object = made
 
 
 def modules(*names: str) -> list[Any]:

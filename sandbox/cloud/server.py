@@ -29,16 +29,23 @@ from sandbox.cloud import (
     storage,
     trails,
 )
+from sandbox.cloud.asynchronous import Asynchronous
 from sandbox.cloud.backups import Backups
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.cloudwatch import emitters
 from sandbox.cloud.cloudwatch.service import CloudWatch
+from sandbox.cloud.code_signing import CodeSigning
 from sandbox.cloud.codedeploy.service import CodeDeploy
+from sandbox.cloud.concurrency import Concurrency
 from sandbox.cloud.databases import Fleet
+from sandbox.cloud.delivery import Delivery
 from sandbox.cloud.iam.enforcement import Enforcer
 from sandbox.cloud.layers import Layers
 from sandbox.cloud.rds import Rds
+from sandbox.cloud.rotation import Rotation
 from sandbox.cloud.schedules import Schedules
+from sandbox.cloud.signatures import Signatures
+from sandbox.cloud.signer import Signer
 from sandbox.cloud.state import State
 from sandbox.cloud.tls import Authority
 from sandbox.cloud.web_identity import Issuer
@@ -101,18 +108,23 @@ class Cloud:
         patches.run_functions_isolated(Layers(run / "layers", layers), self._endpoint)
         patches.honour_alias_weights()
         self._enforcer = Enforcer()
+        delivery = Delivery(self._endpoint)
         self._issuer = Issuer(directory / "github")
         patches.authorise_as_aws(self._enforcer)
         patches.wrap_service("sts", assume.sts(self._issuer))
         patches.wrap_service("rds", self._rds)
+        signatures = Signatures(directory / "signer")
         patches.wrap_service("lambda", functions.answer_as_aws)
+        for wrapper in (CodeSigning(signatures), Concurrency(), Asynchronous(self._clock, delivery, self._enforcer)):
+            patches.wrap_service("lambda", wrapper)
         patches.wrap_service("apigateway", services.http_api(self._endpoint))
         patches.wrap_service("secretsmanager", services.secrets_manager(secrets))
         patches.wrap_service("ec2", services.ec2(ec2))
-        s3, trails_module, iam, ssm = patches.modules("s3", "cloudtrail", "iam", "ssm")
+        s3, trails_module, iam, ssm, signer = patches.modules("s3", "cloudtrail", "iam", "ssm", "signer")
         for name in ("_PUBLIC_AMI_PARAMETERS", "_select_parameter"):
             patches.expect(ssm, name)
         patches.wrap_service("ec2", machines.ec2(ec2, ssm))
+        patches.wrap_service("signer", Signer(signer, signatures))
         patches.wrap_service("s3", storage.s3(s3))
         patches.wrap_service("cloudtrail", trails.cloudtrail(trails_module, s3))
         patches.wrap_service("iam", openid.providers(iam))
@@ -126,7 +138,7 @@ class Cloud:
         patches.tell_conditional_writes()
         messaging.wrap()
         patches.require_functions_to_let_rules_invoke()
-        self._schedules = Schedules(self._clock, self._endpoint)
+        self._schedules = Schedules(self._clock, delivery)
         self._codedeploy = CodeDeploy(self._clock, self._endpoint)
         self._cloudwatch = CloudWatch(self._clock)
         emitters.Functions(self._cloudwatch)
@@ -139,6 +151,8 @@ class Cloud:
         self._backups = Backups(self._clock, self._endpoint, backup, rds)
         patches.wrap_service("backup", self._backups)
         patches.wrap_service("rds", self._backups.snapshots)
+        self._rotation = Rotation(self._clock)
+        patches.wrap_service("secretsmanager", self._rotation)
 
     async def start(self) -> None:
         """Load the last snapshot and bring its databases up."""
@@ -149,10 +163,11 @@ class Cloud:
         self._codedeploy.resume()
         self._cloudwatch.start()
         self._backups.start()
+        self._rotation.start()
 
     async def stop(self) -> None:
         """End workers and databases; nothing is saved."""
-        playing = (self._schedules, self._codedeploy, self._cloudwatch, self._backups)
+        playing = (self._schedules, self._codedeploy, self._cloudwatch, self._backups, self._rotation)
         await asyncio.gather(*(each.close() for each in playing))
         await self._rds.close()
         await asyncio.gather(self._fleet.close(), asyncio.to_thread(functions.end_all, self._pool))

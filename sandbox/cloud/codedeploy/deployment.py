@@ -15,7 +15,6 @@ from sandbox.cloud import acting
 from sandbox.cloud.codedeploy import revision, traffic
 from sandbox.cloud.codedeploy.operations import PRINCIPAL
 from sandbox.cloud.codedeploy.revision import AppSpecError, Shift
-from sandbox.cloud.schedules import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -84,7 +83,7 @@ class Run:
         self.record = record
         self.rollback_wanted: bool | None = None
         self._around = surroundings
-        self._pace = Pace(surroundings.clock)
+        self._clock = surroundings.clock
         self._stopping = asyncio.Event()
         self._abandoned = False
 
@@ -302,8 +301,8 @@ class Run:
             InvocationType="Event",
             Payload=json.dumps(payload).encode(),
         )
-        due = self._pace.now() + _HOOK_SECONDS
-        while hook["status"] == "InProgress" and self._pace.now() < due:  # noqa: ASYNC110 — time is the clock's
+        due = self._clock.now() + _HOOK_SECONDS
+        while hook["status"] == "InProgress" and self._clock.now() < due:  # noqa: ASYNC110 — time is the clock's
             await asyncio.sleep(_FASTEST)
         if hook["status"] != "Succeeded":
             why = "said Failed" if hook["status"] == "Failed" else "did not answer within an hour"
@@ -329,8 +328,8 @@ class Run:
 
     async def _sleep(self, seconds: float) -> None:
         """Wait for so many seconds of AWS's, also when the clock is changed meanwhile."""
-        due = self._pace.now() + seconds
-        while (left := due - self._pace.now()) > 0:  # noqa: ASYNC110 — time is the clock's
+        due = self._clock.now() + seconds
+        while (left := due - self._clock.now()) > 0:  # noqa: ASYNC110 — time is the clock's
             await asyncio.sleep(min(_TICK, self._around.clock.real(left)))
 
     # -- how it ended ------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import functools
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from sandbox.cloud import machines
+from sandbox.cloud import code_signing, kept, machines
 from sandbox.cloud.iam import policy
 from sandbox.cloud.iam.policy import Document, Principal
 
@@ -57,6 +57,10 @@ class Emulated:
         if service == "apigateway":
             held = _module("apigateway")._api_tags.get(arn) or _module("apigateway_v1")._v1_tags.get(arn)
             return _pairs(held)
+        if service == "lambda" and resource.startswith("code-signing-config:"):
+            return dict((kept.store(code_signing.STORE).get(arn) or {}).get("Tags") or {})
+        if service == "signer":
+            return dict((_module("signer")._profiles.get(resource.rpartition("/")[2]) or {}).get("tags") or {})
         if service == "s3":
             return dict(_module("s3")._bucket_tags.get(resource.partition("/")[0]) or {}) if "/" not in resource else {}
         if service == "codedeploy":
@@ -181,6 +185,7 @@ _FINDERS = {
     "kms/ciphertext": _ciphertext_key,
     "secretsmanager/secret": _secret,
     "secretsmanager/key": functools.partial(_secret, member="KmsKeyId"),
+    "secretsmanager/rotation": functools.partial(_secret, member="RotationLambdaARN"),
     "rds/proxy": _arn_in("rds", "_db_proxies", "DBProxyArn"),
     "rds/target-group": _target_group,
     _ROUTES: _association,
@@ -233,6 +238,23 @@ def principal(credential: Any, session: Mapping[str, Any]) -> Principal | None:
         policies=documents,
         boundary=[_managed(boundary, account)] if boundary else None,
         session=limits,
+    )
+
+
+def role(arn: str) -> Principal | None:
+    """Return a role as who it would be in a session, with the policies that apply; None where there is none."""
+    found = trust(arn)
+    if found is None:
+        return None
+    record, account = found
+    boundary = record.get("PermissionsBoundary")
+    return Principal(
+        arn=f"arn:aws:sts::{account}:assumed-role/{arn.rpartition('/')[2]}/awslambda",
+        account=account,
+        role=arn,
+        policies=list(_of_role(record, account)),
+        boundary=[_managed(boundary, account)] if boundary else None,
+        session=None,
     )
 
 

@@ -811,6 +811,7 @@ def _more(operation: Operation, name: str, own: list[Check], known: Known) -> It
         "lambda": _for_lambda,
         "rds": _for_rds,
         "secretsmanager": _for_secrets,
+        "signer": _for_signer,
     }
     if operation.service in through:
         yield from through[operation.service](operation, name, own, known)
@@ -863,9 +864,14 @@ def _use_of_key(
 
 
 def _for_secrets(operation: Operation, name: str, own: list[Check], known: Known) -> Iterator[Check]:
+    arn = own[0].resource
+    if name == "RotateSecret" and (
+        function := operation.value("RotationLambdaARN") or known.find("secretsmanager/rotation", arn)
+    ):
+        context = described("lambda:", function, known)
+        yield Check(action="lambda:InvokeFunction", resource=function, context=context)
     if name not in ("GetSecretValue", "PutSecretValue", "UpdateSecret", "CreateSecret"):
         return
-    arn = own[0].resource
     key = operation.value("KmsKeyId") or known.find("secretsmanager/key", arn)
     writes = name == "PutSecretValue" or bool(operation.value("SecretString", "SecretBinary", "KmsKeyId"))
     if name != "GetSecretValue" and not writes:
@@ -939,6 +945,15 @@ def _for_backup(operation: Operation, name: str, _own: list[Check], known: Known
     yield Check(action="backup-storage:MountCapsule", resource="*", context={})
     actions = ("CreateGrant", "GenerateDataKey", "Decrypt", "RetireGrant", "DescribeKey")
     yield from _use_of_key(operation.value("EncryptionKeyArn"), actions, "backup", operation, known)
+
+
+def _for_signer(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:
+    """Signer reads and writes objects as its caller; the signed object's name it makes up itself."""
+    if name == "StartSigningJob":
+        source = "/".join(operation.values("source.s3.bucketName") + operation.values("source.s3.key"))
+        yield Check(action="s3:GetObjectVersion", resource=f"arn:aws:s3:::{source}", context={})
+        bucket, prefix = operation.value("destination.s3.bucketName"), operation.value("destination.s3.prefix")
+        yield Check(action="s3:PutObject", resource=f"arn:aws:s3:::{bucket}/{prefix}*", context={})
 
 
 def _for_codedeploy(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:

@@ -39,6 +39,7 @@ _FILES = (
     "backup",
     "budgets",
     "ebs",
+    "signer",
 )
 
 TAGGING: Mapping[str, Tagging] = {
@@ -69,6 +70,10 @@ TAGGING: Mapping[str, Tagging] = {
         Call("tag_resource", {"ResourceArn": "{arn}"}),
         Call("untag_resource", {"ResourceArn": "{arn}"}),
         Read("get_tags", {"ResourceArn": "{arn}"}, "Tags"),
+    ),
+    "signer": Tagging(
+        Call("tag_resource", {"resourceArn": "{arn}"}),
+        Call("untag_resource", {"resourceArn": "{arn}"}),
     ),
     "ssm": Tagging(
         Call("add_tags_to_resource", {"ResourceType": "Parameter", "ResourceId": "{name}"}),

@@ -299,6 +299,15 @@ PASS = ("iam:PassRole", ROLE)
                 ("kms:Decrypt", "arn:aws:kms:~key/1234"),
             ],
         ),
+        (
+            "secretsmanager",
+            "RotateSecret",
+            {"SecretId": "db", "RotationLambdaARN": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"},
+            [
+                ("secretsmanager:RotateSecret", "arn:aws:secretsmanager:~secret:db-AbCdEf"),
+                ("lambda:InvokeFunction", "arn:aws:lambda:~function:f"),
+            ],
+        ),
         ("ssm", "PutParameter", {"Name": "/a/b", "Value": "v"}, [("ssm:PutParameter", "arn:aws:ssm:~parameter/a/b")]),
         (
             "ssm",
@@ -357,8 +366,23 @@ PASS = ("iam:PassRole", ROLE)
         (
             "signer",
             "StartSigningJob",
-            {"profileName": "p", "source": {}, "destination": {}, "clientRequestToken": "t"},
-            [("signer:StartSigningJob", "arn:aws:signer:~/signing-profiles/p")],
+            {
+                "profileName": "p",
+                "source": {"s3": {"bucketName": "b", "key": "k", "version": "1"}},
+                "destination": {"s3": {"bucketName": "c", "prefix": "signed/"}},
+                "clientRequestToken": "t",
+            },
+            [
+                ("signer:StartSigningJob", "arn:aws:signer:~/signing-profiles/p"),
+                ("s3:GetObjectVersion", "arn:aws:s3:::b/k"),
+                ("s3:PutObject", "arn:aws:s3:::c/signed/*"),
+            ],
+        ),
+        (
+            "signer",
+            "PutSigningProfile",
+            {"profileName": "p", "platformId": "AWSLambda-SHA384-ECDSA", "tags": {"a": "b"}},
+            [("signer:PutSigningProfile", "*"), ("signer:TagResource", "arn:aws:signer:~/signing-profiles/*")],
         ),
         (
             "backup",

@@ -115,6 +115,31 @@ def _drift_retention(logs: Any, state: Any) -> str:
     return "retentionInDays"
 
 
+def _drift_signing_policy(functions: Any, state: Any) -> str:
+    functions.update_code_signing_config(
+        CodeSigningConfigArn=state.id, CodeSigningPolicies={"UntrustedArtifactOnDeployment": "Enforce"}
+    )
+    return "policies.untrustedArtifactOnDeployment"
+
+
+def _drift_provisioned(functions: Any, state: Any) -> str:
+    name, _, qualifier = state.id.partition(",")
+    functions.put_provisioned_concurrency_config(
+        FunctionName=name, Qualifier=qualifier, ProvisionedConcurrentExecutions=7
+    )
+    return "provisionedConcurrentExecutions"
+
+
+def _drift_event_config(functions: Any, state: Any) -> str:
+    functions.update_function_event_invoke_config(FunctionName=state.id, MaximumRetryAttempts=0)
+    return "maximumRetryAttempts"
+
+
+def _drift_secret_rotation(secrets: Any, state: Any) -> str:
+    secrets.rotate_secret(SecretId=state.id, RotationRules={"AutomaticallyAfterDays": 90}, RotateImmediately=False)
+    return "rotationRules.automaticallyAfterDays"
+
+
 def _drift_environment(functions: Any, state: Any) -> str:
     functions.update_function_configuration(
         FunctionName=state.id, Environment={"Variables": {"LEVEL": "debug", "MORE": "1"}}
@@ -704,6 +729,54 @@ EXAMPLES = (
         "lambda",
     ),
     Example(
+        "signing profile",
+        "aws:signer/signingProfile:SigningProfile",
+        {
+            "platformId": "AWSLambda-SHA384-ECDSA",
+            "namePrefix": "example_",
+            "signatureValidityPeriod": {"type": "YEARS", "value": 5},
+            "tags": {"a": "b"},
+        },
+        {"tags": {"a": "c", "d": "e"}},
+    ),
+    Example(
+        "signing config",
+        "aws:lambda/codeSigningConfig:CodeSigningConfig",
+        {
+            "allowedPublishers": {"signingProfileVersionArns": ["${signing profile.versionArn}"]},
+            "policies": {"untrustedArtifactOnDeployment": "Warn"},
+            "tags": {"a": "b"},
+        },
+        {
+            "policies": {"untrustedArtifactOnDeployment": "Enforce"},
+            "description": "What may run",
+            "tags": {"a": "c"},
+        },
+        _drift_signing_policy,
+        "lambda",
+    ),
+    Example(
+        "unsigned object",
+        "aws:s3/bucketObjectv2:BucketObjectv2",
+        {"bucket": "${locked bucket}", "key": "code/1.zip", "source": code()},
+    ),
+    Example(
+        "signing job",
+        "aws:signer/signingJob:SigningJob",
+        {
+            "profileName": "${signing profile}",
+            "source": {
+                "s3": {
+                    "bucket": "${locked bucket}",
+                    "key": "${unsigned object.key}",
+                    "version": "${unsigned object.versionId}",
+                }
+            },
+            "destination": {"s3": {"bucket": "${locked bucket}", "prefix": "signed/"}},
+        },
+        stays=True,
+    ),
+    Example(
         "alias",
         "aws:lambda/alias:Alias",
         {"functionName": "${function}", "functionVersion": "1", "name": "live"},
@@ -711,6 +784,72 @@ EXAMPLES = (
         _drift_alias,
         "lambda",
         importable="${id.functionName}/live",
+    ),
+    Example(
+        "signed function",
+        "aws:lambda/function:Function",
+        {
+            "role": "${role.arn}",
+            "handler": "code.handler",
+            "runtime": "python3.13",
+            "s3Bucket": "${locked bucket}",
+            "s3Key": "${unsigned object.key}",
+            "s3ObjectVersion": "${unsigned object.versionId}",
+            "sourceCodeHash": "of-the-unsigned-zip",
+            "codeSigningConfigArn": "${signing config.arn}",
+            "publish": True,
+        },
+        {"codeSigningConfigArn": None, "reservedConcurrentExecutions": 5},
+    ),
+    Example(
+        "provisioned",
+        "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig",
+        {"functionName": "${function}", "qualifier": "1", "provisionedConcurrentExecutions": 1},
+        {"provisionedConcurrentExecutions": 2},
+        _drift_provisioned,
+        "lambda",
+    ),
+    Example(
+        "handing function",
+        "aws:lambda/function:Function",
+        {
+            "role": "${handing role.arn}",
+            "handler": "code.handler",
+            "runtime": "python3.13",
+            "code": code(),
+            "deadLetterConfig": {"targetArn": "${queue.arn}"},
+        },
+        {"deadLetterConfig": {"targetArn": "${topic.arn}"}},
+    ),
+    Example(
+        "handing role",
+        "aws:iam/role:Role",
+        {
+            "assumeRolePolicy": json.dumps(TRUST),
+            "inlinePolicies": [{"name": "hand-over", "policy": policy("*")}],
+        },
+    ),
+    Example(
+        "event invoke config",
+        "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+        {
+            "functionName": "${handing function}",
+            "maximumEventAgeInSeconds": 3600,
+            "destinationConfig": {"onFailure": {"destination": "${queue.arn}"}},
+        },
+        {
+            "maximumEventAgeInSeconds": None,
+            "maximumRetryAttempts": 1,
+            "destinationConfig": {"onSuccess": {"destination": "${topic.arn}"}},
+        },
+        _drift_event_config,
+        "lambda",
+    ),
+    Example(
+        "qualified event invoke config",
+        "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+        {"functionName": "${function}", "qualifier": "1", "maximumRetryAttempts": 0},
+        {"maximumRetryAttempts": 2},
     ),
     Example(
         "permission",
@@ -722,6 +861,37 @@ EXAMPLES = (
             "sourceAccount": ACCOUNT,
         },
         importable="${id.function}/${id}",
+    ),
+    Example(
+        "rotating function",
+        "aws:lambda/function:Function",
+        {"role": "${role.arn}", "handler": "code.handler", "runtime": "python3.13", "code": code()},
+    ),
+    Example(
+        "rotation permission",
+        "aws:lambda/permission:Permission",
+        {
+            "function": "${rotating function}",
+            "action": "lambda:InvokeFunction",
+            "principal": "secretsmanager.amazonaws.com",
+            "sourceAccount": ACCOUNT,
+            "statementId": "secrets-manager",
+        },
+        importable="${id.function}/${id}",
+    ),
+    Example(
+        "rotation",
+        "aws:secretsmanager/secretRotation:SecretRotation",
+        {
+            "secretId": "${secret}",
+            "rotationLambdaArn": "arn:aws:lambda:eu-central-1:000000000001:function:${rotation permission.function}",
+            "rotationRules": {"automaticallyAfterDays": 30},
+            "rotateImmediately": False,
+        },
+        {"rotationRules": {"scheduleExpression": "rate(10 days)", "duration": "3h"}},
+        _drift_secret_rotation,
+        "secretsmanager",
+        stays=True,
     ),
     Example(
         "invocation",
