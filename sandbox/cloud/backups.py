@@ -346,7 +346,7 @@ class Backups:
 
     def _begin(self, vault: Record, arn: str, asked: Mapping[str, Any], created_by: Mapping[str, str]) -> Record:
         """Note a job and run it."""
-        identifier, now = str(uuid.uuid4()).upper(), time.time()
+        identifier, now = str(uuid.uuid4()).upper(), round(time.time(), 3)  # as precise as it is told
         account, home = vault["BackupVaultArn"].split(":")[4], vault["BackupVaultArn"].split(":")[3]
         job: Record = {
             "AccountId": account,
