@@ -39,6 +39,7 @@ _FILES = (
     "backup",
     "budgets",
     "ebs",
+    "cloudfront",
 )
 
 TAGGING: Mapping[str, Tagging] = {
