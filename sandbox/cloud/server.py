@@ -19,6 +19,7 @@ from sandbox.cloud import (
     accounts,
     assume,
     devices,
+    edge,
     functions,
     identities,
     machines,
@@ -145,7 +146,9 @@ class Cloud:
         emitters.Gateways(self._cloudwatch)
         emitters.Logs(self._cloudwatch)
         emitters.Minutes(self._cloudwatch, self._rds, self._fleet)
-        (backup,) = patches.modules("backup")
+        backup, self._cloudfront = patches.modules("backup", "cloudfront")
+        patches.expect(self._cloudfront, "_distributions")
+        patches.wrap_service("cloudfront", edge.cloudfront())
         for name in ("_vaults", "_plans", "_selections", "_jobs"):
             patches.expect(backup, name)
         self._backups = Backups(self._clock, self._endpoint, backup, rds)
@@ -191,15 +194,27 @@ class Cloud:
             self._enter_account_of(matched[1])
             if not matched[2]:
                 scope = {**scope, "path": f"{path}/", "raw_path": f"{path}/".encode()}
+        if scope["type"] == "http":
+            try:
+                seen = edge.addressed(self._cloudfront, scope)
+            except edge.NoDistributionError as error:
+                await _answer(send, 404, {"error": str(error)})
+                return
+            if seen:
+                self._enter(seen[0])
+                scope = seen[1]
         await self._emulator(scope, receive, send)
 
     def _enter_account_of(self, api: str) -> None:
         """Serve an unsigned request in the account that the API belongs to."""
-        from ministack.core.responses import set_request_account_id
-
         for (owner, _, name), _ in self._gateway._apis.all_items():  # noqa: SLF001
             if name == api:
-                set_request_account_id(owner)
+                self._enter(owner)
+
+    def _enter(self, account: str) -> None:
+        from ministack.core.responses import set_request_account_id
+
+        set_request_account_id(account)
 
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = (scope["method"], scope["path"])

@@ -137,6 +137,11 @@ _TYPES: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
         "backupvault": ("backup-vault:{}", ("backupVaultName",)),
         "recoverypoint": ("recovery-point:{}", ("recoveryPointArn",)),
     },
+    "cloudfront": {
+        "distribution": ("distribution/{}", ("Id", "DistributionId")),
+        "origin-access-control": ("origin-access-control/{}", ("Id",)),
+        "response-headers-policy": ("response-headers-policy/{}", ("Id",)),
+    },
     "cloudtrail": {"trail": ("trail/{}", ("Name", "TrailName"))},
     "budgets": {
         "budget": ("budget/{}", ("BudgetName", "Budget.BudgetName", "NewBudget.BudgetName")),
@@ -163,6 +168,7 @@ _TYPES: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
 # Where a resource's ARN has no region, or is another service's.
 _ARNS: Final = {
     "budgets": "arn:aws:budgets::{account}:",
+    "cloudfront": "arn:aws:cloudfront::{account}:",
     "ec2/image": "arn:aws:ec2:{region}::",
     "iam": "arn:aws:iam::{account}:",
     "sts": "arn:aws:iam::{account}:",
@@ -190,6 +196,7 @@ _RENAMED: Final = {
     "lambda:InvokeAsync": "InvokeFunction",
     "lambda:GetLayerVersionByArn": "GetLayerVersion",
     "lambda:ListFunctionsByCodeSigningConfig": "ListFunctionsByCodeSigningConfig",
+    "cloudfront:CreateDistributionWithTags": "CreateDistribution",
     "sns:PublishBatch": "Publish",
     "sqs:SendMessageBatch": "SendMessage",
     "sqs:DeleteMessageBatch": "DeleteMessage",
@@ -253,6 +260,7 @@ _TAGGING: Final[dict[str, tuple[str, str]]] = {
     "scheduler": ("TagResource", "Tags"),
     "signer": ("TagResource", "tags"),
     "backup": ("TagResource", "BackupVaultTags|BackupPlanTags"),
+    "cloudfront": ("TagResource", "Tags"),
     "cloudtrail": ("AddTags", "TagsList"),
     "budgets": ("TagResource", "ResourceTags"),
     "codedeploy": ("TagResource", "tags"),

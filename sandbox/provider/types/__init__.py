@@ -40,6 +40,7 @@ _FILES = (
     "budgets",
     "ebs",
     "signer",
+    "cloudfront",
 )
 
 TAGGING: Mapping[str, Tagging] = {

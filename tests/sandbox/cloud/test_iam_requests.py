@@ -441,6 +441,32 @@ PASS = ("iam:PassRole", ROLE)
             {"Url": "https://host/path"},
             [("iam:CreateOpenIDConnectProvider", f"arn:aws:iam::{ACCOUNT}:oidc-provider/host/path")],
         ),
+        (
+            "cloudfront",
+            "CreateDistributionWithTags",
+            {
+                "DistributionConfigWithTags": {
+                    "DistributionConfig": {},
+                    "Tags": {"Items": [{"Key": "a", "Value": "b"}]},
+                }
+            },
+            [
+                ("cloudfront:CreateDistribution", f"arn:aws:cloudfront::{ACCOUNT}:distribution/*"),
+                ("cloudfront:TagResource", f"arn:aws:cloudfront::{ACCOUNT}:distribution/*"),
+            ],
+        ),
+        (
+            "cloudfront",
+            "UpdateDistribution",
+            {"Id": "E1", "IfMatch": "x", "DistributionConfig": {}},
+            [("cloudfront:UpdateDistribution", f"arn:aws:cloudfront::{ACCOUNT}:distribution/E1")],
+        ),
+        (
+            "cloudfront",
+            "DeleteOriginAccessControl",
+            {"Id": "E2", "IfMatch": "x"},
+            [("cloudfront:DeleteOriginAccessControl", f"arn:aws:cloudfront::{ACCOUNT}:origin-access-control/E2")],
+        ),
         ("sns", "Publish", {"TopicArn": "arn:aws:sns:r:a:t", "Message": "m"}, [("sns:Publish", "arn:aws:sns:r:a:t")]),
         (
             "sqs",

@@ -268,6 +268,21 @@ def _drift_membership(iam: Any, state: Any) -> str:
     return "groups[0]"
 
 
+def _drift_headers(cloudfront: Any, state: Any) -> str:
+    found = cloudfront.get_response_headers_policy_config(Id=state.id)
+    changed = {**found["ResponseHeadersPolicyConfig"], "Comment": "changed"}
+    cloudfront.update_response_headers_policy(Id=state.id, IfMatch=found["ETag"], ResponseHeadersPolicyConfig=changed)
+    return "comment"
+
+
+def _drift_distribution(cloudfront: Any, state: Any) -> str:
+    found = cloudfront.get_distribution_config(Id=state.id)
+    changed = found["DistributionConfig"]
+    changed["DefaultCacheBehavior"]["ViewerProtocolPolicy"] = "allow-all"
+    cloudfront.update_distribution(Id=state.id, IfMatch=found["ETag"], DistributionConfig=changed)
+    return "defaultCacheBehavior.viewerProtocolPolicy"
+
+
 BUCKET_POLICY = json.dumps(
     {
         "Version": "2012-10-17",
@@ -1428,6 +1443,88 @@ EXAMPLES = (
             )
         },
         stays=True,
+    ),
+    Example(
+        "access control",
+        "aws:cloudfront/originAccessControl:OriginAccessControl",
+        {
+            "name": "example",
+            "originAccessControlOriginType": "s3",
+            "signingBehavior": "always",
+            "signingProtocol": "sigv4",
+        },
+        {"description": "of an example"},
+    ),
+    Example(
+        "headers",
+        "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy",
+        {
+            "comment": "a",
+            "securityHeadersConfig": {
+                "contentTypeOptions": {"override": True},
+                "frameOptions": {"frameOption": "DENY", "override": True},
+                "strictTransportSecurity": {"accessControlMaxAgeSec": 63072000, "override": True},
+            },
+            "customHeadersConfig": {"items": [{"header": "cache-control", "value": "no-cache", "override": False}]},
+        },
+        {
+            "comment": "b",
+            "securityHeadersConfig": {
+                "contentSecurityPolicy": {"contentSecurityPolicy": "default-src 'none'", "override": True},
+                "referrerPolicy": {"referrerPolicy": "no-referrer", "override": True},
+            },
+            "customHeadersConfig": None,
+        },
+        _drift_headers,
+        "cloudfront",
+    ),
+    Example(
+        "distribution",
+        "aws:cloudfront/distribution:Distribution",
+        {
+            "enabled": True,
+            "comment": "a",
+            "defaultRootObject": "index.html",
+            "isIpv6Enabled": True,
+            "origins": [
+                {
+                    "originId": "bucket",
+                    "domainName": "${bucket.bucketRegionalDomainName}",
+                    "originAccessControlId": "${access control}",
+                }
+            ],
+            "defaultCacheBehavior": {
+                "targetOriginId": "bucket",
+                "viewerProtocolPolicy": "redirect-to-https",
+                "allowedMethods": ["HEAD", "GET"],
+                "cachedMethods": ["GET", "HEAD"],
+                "cachePolicyId": "658327ea-f89d-4fab-a63d-7e88639e58f6",
+                "responseHeadersPolicyId": "${headers}",
+                "compress": True,
+            },
+            "restrictions": {"geoRestriction": {"restrictionType": "none"}},
+            "viewerCertificate": {"cloudfrontDefaultCertificate": True},
+            "tags": {"a": "b"},
+        },
+        {
+            "comment": None,
+            "priceClass": "PriceClass_100",
+            "orderedCacheBehaviors": [
+                {
+                    "pathPattern": "/status.json",
+                    "targetOriginId": "bucket",
+                    "viewerProtocolPolicy": "https-only",
+                    "allowedMethods": ["GET", "HEAD"],
+                    "cachedMethods": ["GET", "HEAD"],
+                    "cachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
+                }
+            ],
+            "restrictions": {"geoRestriction": {"restrictionType": "whitelist", "locations": ["DE", "AT"]}},
+            "customErrorResponses": [{"errorCode": 403, "responseCode": 404, "responsePagePath": "/index.html"}],
+            "tags": {"a": "c"},
+        },
+        _drift_distribution,
+        "cloudfront",
     ),
 )
 BY_NAME = {example.name: example for example in EXAMPLES}
