@@ -184,25 +184,25 @@ def reduced(edges: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     for source, target in edges:
         direct.setdefault(source, set()).add(target)
 
-    def beyond(start: str) -> set[str]:
-        """What is reached from a node in two steps or more."""
+    def reached(start: str) -> set[str]:
         found: set[str] = set()
-        pending = [further for each in direct[start] for further in direct.get(each, ())]
+        pending = [start]
         while pending:
-            key = pending.pop()
-            if key not in found:
+            for key in direct.get(pending.pop(), set()) - found:
                 found.add(key)
-                pending += direct.get(key, ())
+                pending.append(key)
         return found
 
-    far = {source: beyond(source) for source in direct}
-    # Where nodes lead to each other in a circle, each edge is said by another way; there none is left out.
-    return [
-        (source, target)
-        for source, targets in direct.items()
-        for target in sorted(targets)
-        if target not in far[source] or source in far[source]
-    ]
+    reach = {key: reached(key) for key in {*direct, *(key for targets in direct.values() for key in targets)}}
+
+    def said(source: str, target: str) -> bool:
+        """Whether a way by another node leads there; in a circle each edge is needed, for the way is the circle's own."""
+        return source not in reach[target] and any(
+            target in reach[other] and other not in reach[target] and source not in reach[other]
+            for other in direct[source] - {target}
+        )
+
+    return [(source, target) for source in direct for target in sorted(direct[source]) if not said(source, target)]
 
 
 def _route(edge: Edge, places: dict[str, _Place], everything: list[_Place]) -> list[_Place]:

@@ -48,6 +48,12 @@ _SECTIONS = (
 )
 
 
+_READ_FROM = (
+    "<p>Read from security groups, the routes of APIs and networks, private endpoints, public addresses and access "
+    "blocks, and from what policies give to anybody or to other accounts.</p>"
+)
+
+
 def render(review: Review) -> str:
     """Write a review as a page."""
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
@@ -307,7 +313,7 @@ def _reachability(review: Review) -> str:
         )
         or f"<p>Nothing changes: {article(len(ways.kept), 'way')} as before.</p>"
     )
-    return f"{legend}{_scrolled('Picture of who reaches what', picture)}{told}"
+    return f"{_READ_FROM}{legend}{_scrolled('Picture of who reaches what', picture)}{told}"
 
 
 def _way(way: Way, sign: str, word: str) -> str:

@@ -80,18 +80,46 @@ class PermissionChange:
 
 @dataclass(kw_only=True)
 class _Held:
-    """What one holder holds."""
+    """What one holder holds.
+
+    Attributes:
+        own: What its policies say, where it is an identity.
+        trust: Who may act as it.
+        given: What the resource's own policy says.
+        managed: Policies and groups whose documents are not in this stack.
+        roles: What it acts as.
+        boundary: What limits it.
+        origins: The resources that say so.
+    """
 
     holder: Holder
     own: Reading = field(default_factory=grants.Reading)
     trust: Reading = field(default_factory=grants.Reading)
     given: Reading = field(default_factory=grants.Reading)
     managed: set[str] = field(default_factory=set)
+    roles: set[str] = field(default_factory=set)
     boundary: str | None = None
+    origins: set[str] = field(default_factory=set)
 
 
-# Documents that the guardrails do not judge, and that decide all the same who gets where.
-_MORE = {"aws:ec2/vpcEndpoint:VpcEndpoint": "policy", "aws:apigateway/restApi:RestApi": "policy"}
+# What acts as a role, and where it names it.
+_ACTING = {
+    "lambda/function:Function": "role",
+    "rds/proxy:Proxy": "roleArn",
+    "rds/instance:Instance": "monitoringRoleArn",
+    "ec2/flowLog:FlowLog": "iamRoleArn",
+    "backup/selection:Selection": "iamRoleArn",
+    "codedeploy/deploymentGroup:DeploymentGroup": "serviceRoleArn",
+    "scheduler/schedule:Schedule": "target.roleArn",
+    "ecs/taskDefinition:TaskDefinition": "taskRoleArn",
+    "sfn/stateMachine:StateMachine": "roleArn",
+    "iam/instanceProfile:InstanceProfile": "role",
+}
+# Which groups a user is in: the type, and where it names user and groups.
+_MEMBERSHIPS = {
+    "iam/userGroupMembership:UserGroupMembership": ("user", "groups"),
+    "iam/groupMembership:GroupMembership": ("users", "group"),
+}
 # What an identity's document is attached to: type, the property that names the holder, the holder's type.
 _ATTACHED = {
     "aws:iam/rolePolicy:RolePolicy": ("role", "iam/role:Role"),
@@ -132,10 +160,12 @@ def changes(preview: Preview, operations: Callable[[str], Sequence[str]], accoun
     """
     before, after = gather(preview.before), gather(preview.after)
     found = []
-    for key in [*after, *(key for key in before if key not in after)]:
+    for key in sorted({*before, *after}):
         old, new = before.get(key), after.get(key)
         change = _change(old, new, operations, account)
-        if change.gained or change.lost or change.unknown:
+        # What was not readable before and has not been touched is no news.
+        touched = any(preview.steps[urn].operation != "same" for held in (old, new) if held for urn in held.origins)
+        if change.gained or change.lost or (change.unknown and touched):
             found.append(change)
     return found
 
@@ -178,6 +208,10 @@ def _change(
     lost += (
         Sentence(verb="may no longer do what is allowed by", line=grants.Line(actions=(arn,)))
         for arn in sorted(was.managed - will.managed)
+    )
+    gained += (Sentence(verb="acts as", line=grants.Line(actions=(role,))) for role in sorted(will.roles - was.roles))
+    lost += (
+        Sentence(verb="no longer acts as", line=grants.Line(actions=(role,))) for role in sorted(was.roles - will.roles)
     )
     if old and new and was.boundary != will.boundary:
         if was.boundary:
@@ -233,43 +267,64 @@ def _powerful(arn: str) -> str:
 def gather(stack: Mapping[str, Resource]) -> dict[str, _Held]:
     """Everything that is held, by holder."""
     held: dict[str, _Held] = {}
+
+    def at(holder: Holder, origin: Resource) -> _Held:
+        entry = held.setdefault(holder.urn or f"{holder.kind} {holder.name}", _Held(holder=holder))
+        entry.origins.add(origin.urn)
+        return entry
+
     for resource in stack.values():
-        for _, document, kind in _documents(resource):
+        for document, kind in _documents(resource):
             reading = grants.reading(document, kind)
             for holder in _holders(resource, kind, stack):
-                entry = held.setdefault(holder.urn or f"{holder.kind} {holder.name}", _Held(holder=holder))
+                entry = at(holder, resource)
                 if kind is Kind.TRUST:
                     entry.trust |= reading
                 elif kind is Kind.IDENTITY:
                     entry.own |= reading
                 else:
                     entry.given |= reading
-    for resource in stack.values():
-        owner = _OWNERS.get(resource.type.removeprefix("aws:"))
-        if owner:
-            entry = held.setdefault(resource.urn, _Held(holder=_holder(resource)))
+        kind_of = resource.type.removeprefix("aws:")
+        if kind_of in _OWNERS:
+            entry = at(_holder(resource), resource)
             entry.managed |= set(_policies(resource, "managedPolicyArns", stack))
             boundary = resource.inputs.get("permissionsBoundary")
             entry.boundary = "one that is known after the update" if boundary is LATER else boundary or None
-    for attachment, places in _ATTACHMENTS.items():
-        for resource in walk(stack, attachment):
-            for key, owner in places:
-                for holder in _named_holders(resource, key, owner, stack):
-                    entry = held.setdefault(holder.urn or f"{holder.kind} {holder.name}", _Held(holder=holder))
-                    entry.managed |= set(_policies(resource, "policyArn", stack))
+        if key := _ACTING.get(kind_of):
+            at(_holder(resource), resource).roles |= {
+                f"{role.kind} {role.name}" for role in _named_holders(resource, key, "iam/role:Role", stack)
+            }
+        for key, owner in _ATTACHMENTS.get(kind_of, ()):
+            for holder in _named_holders(resource, key, owner, stack):
+                at(holder, resource).managed |= set(_policies(resource, "policyArn", stack))
+        if kind_of in _MEMBERSHIPS:
+            users, groups = _MEMBERSHIPS[kind_of]
+            for holder in _named_holders(resource, users, "iam/user:User", stack):
+                at(holder, resource).managed |= {
+                    f"group {group.name}" for group in _named_holders(resource, groups, "iam/group:Group", stack)
+                }
     return held
 
 
-def _documents(resource: Resource) -> Iterator[tuple[str, object, Kind]]:
-    yield from documents(
-        Judged(urn=resource.urn, type=resource.type, name=resource.name, properties=_judged(resource.inputs))
-    )
-    if (key := _MORE.get(resource.type)) and resource.inputs.get(key) is not None:
-        yield key, _judged(resource.inputs[key], key), Kind.RESOURCE
+def _documents(resource: Resource) -> Iterator[tuple[object, Kind]]:
+    """Every IAM document that a resource carries, and its kind."""
+    properties = _judged(resource.inputs)
+    told = set()
+    for path, document, kind in documents(
+        Judged(urn=resource.urn, type=resource.type, name=resource.name, properties=properties)
+    ):
+        told.add(path.partition("[")[0])
+        yield document, kind
     if resource.type == "aws:lambda/permission:Permission":
-        yield "", _permission(resource), Kind.RESOURCE
+        yield _permission(resource), Kind.RESOURCE
     if resource.type == "aws:kms/grant:Grant":
-        yield "", _key_grant(resource), Kind.RESOURCE
+        yield _key_grant(resource), Kind.RESOURCE
+    # Others have documents too, under many names; what looks like one is one.
+    for key, value in properties.items() if resource.type.startswith("aws:") else ():
+        if key not in told and (isinstance(value, Unknown) and key in ("policy", "policyDocument", "resourcePolicy")):
+            yield value, Kind.RESOURCE
+        elif key not in told and isinstance(value, str) and '"Statement"' in value and value.lstrip().startswith("{"):
+            yield value, Kind.RESOURCE if '"Principal"' in value or '"NotPrincipal"' in value else Kind.IDENTITY
 
 
 def _judged(value: Any, path: str = "") -> Any:
@@ -362,10 +417,15 @@ def _named_holders(resource: Resource, key: str, owner: str, stack: Mapping[str,
     found = [_holder(each) for each in sources(resource, key, stack, owner)]
     if found:
         return found
-    said = resource.inputs.get(key)
+    said: Any = resource.inputs
+    for part in key.split("."):
+        said = said.get(part) if isinstance(said, dict) else None
     names = said if isinstance(said, list) else [said]
     return [
-        Holder(kind=_OWNERS[owner], name=name if isinstance(name, str) else "known after the update")
+        Holder(
+            kind=_OWNERS[owner],
+            name=name.rpartition("/")[2] if isinstance(name, str) else "that is known after the update",
+        )
         for name in names
         if name is not None
     ]

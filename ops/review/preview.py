@@ -165,7 +165,7 @@ def read(text: str) -> Preview:
         parts: dict[str, list[Step]] = {}
         for entry in document.get("steps") or ():
             step = _step(entry)
-            if step and step.resource.type != _ROOT and not step.resource.type.startswith("pulumi:providers:"):
+            if step.resource.type != _ROOT and not step.resource.type.startswith("pulumi:providers:"):
                 parts.setdefault(step.resource.urn, []).append(step)
         warnings = [
             " ".join(entry["message"].removeprefix("warning: ").split())
@@ -180,10 +180,10 @@ def read(text: str) -> Preview:
     )
 
 
-def _step(entry: Mapping[str, Any]) -> Step | None:
+def _step(entry: Mapping[str, Any]) -> Step:
     before, after = (_resource(entry[key]) if entry.get(key) else None for key in ("oldState", "newState"))
     if before is None and after is None:
-        return None
+        raise ValueError(f"the step of {entry.get('urn')} has no state")  # to leave it out would be to say "no change"
     operation = _OPERATIONS.get(entry["op"], entry["op"])
     return Step(
         operation=operation,

@@ -98,6 +98,7 @@ def ways(stack: Mapping[str, Resource], account: str) -> Iterator[Way]:
     yield from _networks(stack)
     yield from _routes(stack)
     yield from _http_apis(stack)
+    yield from _quick(stack)
     yield from _rest_apis(stack)
     yield from _flags(stack)
     yield from _buckets(stack)
@@ -143,13 +144,17 @@ class _Rule:
     def how(self) -> str:
         if self.protocol == "all":
             return "any port"
+        if self.protocol == _LATER or self.protocol.startswith("icmp"):
+            return f"a port {_LATER}" if self.protocol == _LATER else self.protocol
         if self.ports is None:
             return f"any {self.protocol} port"
         first, last = self.ports
         return f"{self.protocol} {first}" if first == last else f"{self.protocol} {first} to {last}"
 
     def meets(self, other: _Rule) -> bool:
-        """Whether a connection can pass both."""
+        """Whether a connection can pass both; what is not known yet may be anything."""
+        if _LATER in (self.protocol, other.protocol):
+            return True
         if "all" not in (self.protocol, other.protocol) and self.protocol != other.protocol:
             return False
         if self.ports is None or other.ports is None:
@@ -159,6 +164,7 @@ class _Rule:
 
 def _networks(stack: Mapping[str, Resource]) -> Iterator[Way]:
     rules = list(_rules(stack))
+    isolated = _isolated(stack)
     members: dict[str, list[Resource]] = {}
     for kind, key in _MEMBERS.items():
         for resource in walk(stack, kind):
@@ -180,7 +186,10 @@ def _networks(stack: Mapping[str, Resource]) -> Iterator[Way]:
                 world = rule.peer in ("0.0.0.0/0", "::/0")
                 peer = (ANYBODY if rule.inward else INTERNET) if world else rule.peer
                 source, target = (peer, name) if rule.inward else (name, peer)
-                yield Way(source=source, target=target, how=rule.how, open=rule.inward and world, urns=urns)
+                guard = "its network has no gateway to the internet" if world and rule.group in isolated else ""
+                yield Way(
+                    source=source, target=target, how=rule.how, guard=guard, open=rule.inward and world, urns=urns
+                )
             continue
         others = [
             other
@@ -197,6 +206,26 @@ def _networks(stack: Mapping[str, Resource]) -> Iterator[Way]:
             for who, first in ends(source):
                 for whom, second in ends(target):
                     yield Way(source=who, target=whom, how=rule.how, guard=missing, whole=whole, urns=(*first, *second))
+
+
+def _isolated(stack: Mapping[str, Resource]) -> set[str]:
+    """The security groups of networks of this stack that no gateway joins to the internet."""
+    vpc = "ec2/vpc:Vpc"
+    joined = {
+        network.urn
+        for kind in (
+            "ec2/internetGateway:InternetGateway",
+            "ec2/internetGatewayAttachment:InternetGatewayAttachment",
+            "ec2/egressOnlyInternetGateway:EgressOnlyInternetGateway",
+        )
+        for gateway in walk(stack, kind)
+        for network in sources(gateway, "vpcId", stack, vpc)
+    }
+    return {
+        each.urn
+        for each in walk(stack, _GROUP)
+        if (networks := sources(each, "vpcId", stack, vpc)) and not any(network.urn in joined for network in networks)
+    }
 
 
 def _called(resource: Resource) -> str:
@@ -260,6 +289,8 @@ def _rule(group: str, peer: str, said: Mapping[str, Any], *, inward: bool, proto
     name = str(protocol).lower() if protocol is not LATER else _LATER
     name = {"-1": "all", "6": "tcp", "17": "udp", "1": "icmp"}.get(name, name)
     first, last = said.get("fromPort"), said.get("toPort")
+    if LATER in (first, last):
+        name = _LATER
     ports = (first, last) if isinstance(first, int | float) and isinstance(last, int | float) and first >= 0 else None
     return _Rule(
         group=group,
@@ -378,6 +409,20 @@ def _http_apis(stack: Mapping[str, Resource]) -> Iterator[Way]:
         )
 
 
+def _quick(stack: Mapping[str, Resource]) -> Iterator[Way]:
+    """APIs that are made with one route of their own."""
+    for api in walk(stack, "apigatewayv2/api:Api"):
+        if api.inputs.get("target") is not None and api.inputs.get("disableExecuteApiEndpoint") is not True:
+            yield Way(
+                source=ANYBODY,
+                target=_text(api.inputs.get("routeKey") or "every path"),
+                behind=f"API {api.label}",
+                guard="no authorisation",
+                open=True,
+                urns=(api.urn,),
+            )
+
+
 def _token(route: Resource, stack: Mapping[str, Resource]) -> str:
     for authorizer in sources(route, "authorizerId", stack, "apigatewayv2/authorizer:Authorizer"):
         said = authorizer.inputs.get("jwtConfiguration")
@@ -463,6 +508,16 @@ def _flags(stack: Mapping[str, Resource]) -> Iterator[Way]:
                 open=True,
                 urns=(each.urn,),
             )
+    for each in walk(stack, "ec2/subnet:Subnet"):
+        if each.inputs.get("mapPublicIpOnLaunch") is True:
+            yield Way(
+                source=ANYBODY,
+                target=f"what starts in subnet {_tag(each)}",
+                how="by a public address",
+                guard="as far as its security groups let in",
+                open=True,
+                urns=(each.urn,),
+            )
     for each in walk(stack, "lb/loadBalancer:LoadBalancer"):
         if each.inputs.get("internal") is not True:
             yield Way(
@@ -503,7 +558,8 @@ def _buckets(stack: Mapping[str, Resource]) -> Iterator[Way]:
             block = blocks.get(bucket.urn)
             missing = [flag for flag in _CLOSED if block is None or block.inputs.get(flag) is not True]
             if missing:
-                what = "it has no public access block" if block is None else f"{', '.join(missing)} are off"
+                off = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} off"
+                what = "it has no public access block" if block is None else off
                 yield Way(
                     source=ANYBODY,
                     target=f"bucket {bucket.label}",
