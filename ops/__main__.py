@@ -19,6 +19,7 @@ from ops.exit_codes import Exit
 # Name → module of ops.commands and its one-line help, so that help needs no import of the commands.
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up", "Rehearse a stack: build, preview with the policy pack, update, seed, check."),
+    "review": ("review", "Say what an update would do: resources, permissions, reachability, migrations, policies."),
     "down": ("down", "Take a rehearsed stack away, and the sandbox with the last one."),
     "pulumi": ("pulumi", "Run the Pulumi engine in the sandbox's environment."),
     "artifact": ("artifact", "Build the code zip and the layers."),
@@ -32,6 +33,7 @@ EPILOG = """\
 Examples:
   ops up local              the whole deployment on this machine
   ops up prod               rehearse production; never touches AWS
+  ops review prod           what an update would do, before it does
   ops pulumi -- preview     any Pulumi command, in the sandbox
   ops down local            take it away again
 
