@@ -110,7 +110,8 @@ class Queries:
         if identifier in self.statistics:
             return self.statistics[identifier].series(store, start, end)
         grid = self._grid(identifier, start, end)
-        series = {name: one.series(store, start, end) for name, one in self.statistics.items()}
+        needed = set(self._needed(identifier, set()))
+        series = {name: one.series(store, start, end) for name, one in self.statistics.items() if name in needed}
         return Evaluation(grid, series, self.expressions).value(identifier)
 
     def _grid(self, identifier: str, start: int, end: int) -> Grid:

@@ -91,11 +91,13 @@ class _Parser:
             raise self._error(f"'{word}'")
 
     def _joined(self, word: str) -> Rule:
-        part = (lambda: self._joined("AND")) if word == "OR" else self._operand
-        parts = [part()]
+        parts = [self._part(word)]
         while self._take(word):
-            parts.append(part())
+            parts.append(self._part(word))
         return parts[0] if len(parts) == 1 else Rule(word.lower(), tuple(parts))
+
+    def _part(self, word: str) -> Rule:
+        return self._joined("AND") if word == "OR" else self._operand()
 
     def _operand(self) -> Rule:
         self._depth += 1

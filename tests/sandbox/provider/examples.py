@@ -186,6 +186,18 @@ def _drift_schedule(scheduler: Any, state: Any) -> str:
     return "state"
 
 
+def _drift_alarm(cloudwatch: Any, state: Any) -> str:
+    found = cloudwatch.describe_alarms(AlarmNames=[state.id])["MetricAlarms"][0]
+    kept = {name: found[name] for name in ("AlarmName", "EvaluationPeriods", "ComparisonOperator", "Metrics")}
+    cloudwatch.put_metric_alarm(**kept, Threshold=found["Threshold"] + 1)
+    return "threshold"
+
+
+def _drift_dashboard(cloudwatch: Any, state: Any) -> str:
+    cloudwatch.put_dashboard(DashboardName=state.id, DashboardBody='{"widgets": [], "periodOverride": "auto"}')
+    return "dashboardBody"
+
+
 def _drift_event_rule(events: Any, state: Any) -> str:
     events.enable_rule(Name=state.id)
     return "state"
@@ -1525,6 +1537,96 @@ EXAMPLES = (
         },
         _drift_distribution,
         "cloudfront",
+    ),
+    Example(
+        "alarm",
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        {
+            "comparisonOperator": "GreaterThanThreshold",
+            "evaluationPeriods": 3,
+            "datapointsToAlarm": 2,
+            "threshold": 80,
+            "namespace": "AWS/RDS",
+            "metricName": "CPUUtilization",
+            "dimensions": {"DBInstanceIdentifier": "a"},
+            "period": 60,
+            "extendedStatistic": "p95",
+            "evaluateLowSampleCountPercentiles": "ignore",
+            "unit": "Percent",
+            "alarmDescription": "a",
+            "alarmActions": ["${topic}"],
+            "tags": {"a": "b"},
+        },
+        {
+            "threshold": 90,
+            "extendedStatistic": None,
+            "evaluateLowSampleCountPercentiles": None,
+            "statistic": "Maximum",
+            "dimensions": {"DBInstanceIdentifier": "b"},
+            "datapointsToAlarm": None,
+            "treatMissingData": "notBreaching",
+            "alarmDescription": None,
+            "alarmActions": None,
+            "okActions": ["${topic}"],
+            "tags": {"a": "c"},
+        },
+    ),
+    Example(
+        "alarm on metric math",
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        {
+            "comparisonOperator": "GreaterThanThreshold",
+            "evaluationPeriods": 1,
+            "threshold": 5,
+            "metricQueries": [
+                {
+                    "id": "errors",
+                    "metric": {
+                        "namespace": "AWS/Lambda",
+                        "metricName": "Errors",
+                        "period": 60,
+                        "stat": "Sum",
+                        "dimensions": {"FunctionName": "a", "Resource": "a:live", "ExecutedVersion": "1"},
+                    },
+                },
+                {"id": "value", "expression": "FILL(errors, 0)", "label": "errors", "returnData": True},
+            ],
+        },
+        {
+            "actionsEnabled": False,
+            "metricQueries": [
+                {"id": "errors", "metric": {"namespace": "a", "metricName": "b", "period": 300, "stat": "Sum"}},
+                {"id": "value", "expression": "100 * errors", "returnData": True},
+            ],
+        },
+        _drift_alarm,
+        "cloudwatch",
+    ),
+    Example(
+        "composite alarm",
+        "aws:cloudwatch/compositeAlarm:CompositeAlarm",
+        {
+            "alarmName": "composite",
+            "alarmRule": 'ALARM("${alarm}") AND NOT ALARM("${alarm on metric math}")',
+            "alarmDescription": "a",
+            "alarmActions": ["${topic}"],
+            "tags": {"a": "b"},
+        },
+        {
+            "alarmRule": 'ALARM("${alarm}")',
+            "alarmDescription": None,
+            "alarmActions": None,
+            "okActions": ["${topic}"],
+            "tags": {"a": "c"},
+        },
+    ),
+    Example(
+        "dashboard",
+        "aws:cloudwatch/dashboard:Dashboard",
+        {"dashboardName": "dashboard", "dashboardBody": '{"widgets": []}'},
+        {"dashboardBody": json.dumps({"widgets": [{"type": "text", "properties": {"markdown": "a"}}]})},
+        _drift_dashboard,
+        "cloudwatch",
     ),
 )
 BY_NAME = {example.name: example for example in EXAMPLES}
