@@ -41,6 +41,7 @@ _FILES = (
     "ebs",
     "signer",
     "cloudfront",
+    "codedeploy",
 )
 
 TAGGING: Mapping[str, Tagging] = {

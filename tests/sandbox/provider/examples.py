@@ -203,6 +203,16 @@ def _drift_event_rule(events: Any, state: Any) -> str:
     return "state"
 
 
+def _drift_deployment_group(codedeploy: Any, state: Any) -> str:
+    values = state.outputs.values
+    codedeploy.update_deployment_group(
+        applicationName=values["appName"],
+        currentDeploymentGroupName=values["deploymentGroupName"],
+        alarmConfiguration={"enabled": False, "alarms": []},
+    )
+    return "alarmConfiguration.enabled"
+
+
 def _drift_queue(sqs: Any, state: Any) -> str:
     sqs.set_queue_attributes(QueueUrl=state.id, Attributes={"MessageRetentionPeriod": "60"})
     return "messageRetentionSeconds"
@@ -1627,6 +1637,76 @@ EXAMPLES = (
         {"dashboardBody": json.dumps({"widgets": [{"type": "text", "properties": {"markdown": "a"}}]})},
         _drift_dashboard,
         "cloudwatch",
+    ),
+    Example(
+        "application",
+        "aws:codedeploy/application:Application",
+        {"computePlatform": "Lambda", "tags": {"a": "b"}},
+        {"name": "renamed-application", "tags": {"a": "c"}},
+        importable="${id.name}",
+    ),
+    Example(
+        "canary",
+        "aws:codedeploy/deploymentConfig:DeploymentConfig",
+        {
+            "computePlatform": "Lambda",
+            "trafficRoutingConfig": {
+                "type": "TimeBasedCanary",
+                "timeBasedCanary": {"percentage": 10, "interval": 5},
+            },
+        },
+    ),
+    Example(
+        "linear shift",
+        "aws:codedeploy/deploymentConfig:DeploymentConfig",
+        {
+            "deploymentConfigName": "tenths",
+            "computePlatform": "Lambda",
+            "trafficRoutingConfig": {
+                "type": "TimeBasedLinear",
+                "timeBasedLinear": {"percentage": 10, "interval": 1},
+            },
+        },
+    ),
+    Example(
+        "codedeploy role",
+        "aws:iam/role:Role",
+        {"assumeRolePolicy": json.dumps(TRUST).replace("lambda.amazonaws.com", "codedeploy.amazonaws.com")},
+        {"description": "of a release"},
+    ),
+    Example(
+        "deployment group",
+        "aws:codedeploy/deploymentGroup:DeploymentGroup",
+        {
+            "appName": "${application.name}",
+            "deploymentGroupName": "live",
+            "deploymentConfigName": "${canary}",
+            "serviceRoleArn": "${codedeploy role.arn}",
+            "deploymentStyle": {"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"},
+            "alarmConfiguration": {"enabled": True, "alarms": ["errors", "latency"]},
+            "autoRollbackConfiguration": {
+                "enabled": True,
+                "events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"],
+            },
+            "tags": {"a": "b"},
+        },
+        {
+            "deploymentGroupName": "alive",
+            "deploymentConfigName": "CodeDeployDefault.LambdaAllAtOnce",
+            "alarmConfiguration": None,
+            "autoRollbackConfiguration": {"enabled": True, "events": ["DEPLOYMENT_FAILURE"]},
+            "triggerConfigurations": [
+                {
+                    "triggerName": "rollbacks",
+                    "triggerEvents": ["DeploymentStop", "DeploymentRollback"],
+                    "triggerTargetArn": "${topic.arn}",
+                }
+            ],
+            "tags": {"a": "c"},
+        },
+        _drift_deployment_group,
+        "codedeploy",
+        importable="${id.appName}:${id.deploymentGroupName}",
     ),
 )
 BY_NAME = {example.name: example for example in EXAMPLES}
