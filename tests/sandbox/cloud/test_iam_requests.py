@@ -382,7 +382,7 @@ PASS = ("iam:PassRole", ROLE)
             "signer",
             "PutSigningProfile",
             {"profileName": "p", "platformId": "AWSLambda-SHA384-ECDSA", "tags": {"a": "b"}},
-            [("signer:PutSigningProfile", "*"), ("signer:TagResource", "arn:aws:signer:~/signing-profiles/*")],
+            [("signer:PutSigningProfile", "*"), ("signer:TagResource", "arn:aws:signer:~/signing-profiles/p")],
         ),
         (
             "backup",
