@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -13,8 +14,13 @@ from ops.console import CommandError, data, emit, leave, say, step, style
 from ops.exit_codes import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pulumi.automation import Stack
+
     from ops.engine import Observed
     from ops.rehearsal import Rehearsal
+    from ops.visitors import Visitors
 
 SEEDED = ("local", "dev")
 CHECKED = (("POST", "/health"), ("GET", "/api/products"))
@@ -60,7 +66,7 @@ def command(stack: str, aws_endpoint: str | None, time_scale: float, *, as_json:
     banner = f"target: sandbox, stack {stack}, account {rehearsal.sandbox.account} (played), {rehearsal.sandbox.region}"
     say(style(banner, bold=True))
     with dataclasses.replace(rehearsal.sandbox, say=say).lock():
-        report = _up(rehearsal, seconds)
+        report = _up(rehearsal, seconds, time_scale)
     report["seconds"] = {**seconds, "total": round(time.monotonic() - started, 3)}
     emit("product-api/up/1", report) if as_json else _print(report)
     say(style(banner, bold=True))
@@ -68,7 +74,7 @@ def command(stack: str, aws_endpoint: str | None, time_scale: float, *, as_json:
         leave(Exit.UNHEALTHY)
 
 
-def _up(rehearsal: Rehearsal, seconds: dict[str, float]) -> dict[str, Any]:
+def _up(rehearsal: Rehearsal, seconds: dict[str, float], time_scale: float) -> dict[str, Any]:
     from ops.commands.artifact import build_for
 
     stack = rehearsal.stack
@@ -77,19 +83,25 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float]) -> dict[str, Any]:
     with step("sandbox", seconds) as running:
         started = rehearsal.start(running)
     from ops import engine  # the SDK, half a second, while nothing waits for it
+    from ops.account import bring_up_account
 
+    with step("account", seconds) as running:
+        account = bring_up_account(rehearsal, running.progress)
+        running.detail = f"{account.stack}: {account.described}"
     handle = engine.stack(rehearsal)
     with step("preview", seconds) as running:
         seen = preview = engine.run(handle.preview, running.progress, rehearsal, refresh=started.restored)
         running.detail = f"{seen.changed} to change; {_verdict(seen)}"
     with step("update", seconds) as running:
         if preview.changed or started.restored:
-            try:
-                seen = engine.run(handle.up, running.progress, rehearsal, refresh=started.restored)
-            finally:
-                rehearsal.sandbox.save()
+            with _visited(handle) as visitors, rehearsal.sandbox.pace(time_scale):
+                try:
+                    seen = engine.run(handle.up, running.progress, rehearsal, refresh=started.restored)
+                finally:
+                    rehearsal.sandbox.save()
             running.detail = seen.describe()
         else:
+            visitors = None
             running.detail = "nothing to change: what stands is what is declared"
     outputs = {key: output.value for key, output in handle.outputs().items()}
     migrations = _invoke(outputs, rehearsal, {"action": "status"})
@@ -118,7 +130,23 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float]) -> dict[str, Any]:
         "code": outputs["codeSha256"],
         "version": outputs["apiVersion"],
         "checks": checks,
+        "time_scale": time_scale,
+        "visitors": dataclasses.asdict(visitors.served) if visitors else None,
     }
+
+
+@contextlib.contextmanager
+def _visited(handle: Stack) -> Iterator[Visitors | None]:
+    """Have users at the API while it is updated; before the first update there is none to use."""
+    from ops.visitors import Visitors
+
+    url = handle.outputs().get("apiUrl")
+    if url is None:
+        yield None
+        return
+    with Visitors(str(url.value)) as visitors:
+        yield visitors
+    say(f"    visitors  {visitors.served.describe()}")
 
 
 def _verdict(seen: Observed) -> str:

@@ -183,7 +183,13 @@ class Enforcer:
         who = account.role(arn)
         if who is None:
             return False
-        context = {**resources.described(action, resource, self._known), "aws:principalarn": arn}
+        context = {
+            **resources.described(action, resource, self._known),
+            **{f"aws:principaltag/{key.lower()}": value for key, value in self._known.tags(arn).items()},
+            "aws:principalarn": arn,
+            "aws:principalaccount": who.account,
+            "aws:resourceaccount": who.account,
+        }
         return self.decide(who, Check(action=action, resource=resource, context=context)).allowed
 
     def denied(self, inner: Callable[..., Any], service: str, *rest: Any, **named: Any) -> Any:
