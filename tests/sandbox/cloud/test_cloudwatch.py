@@ -247,6 +247,25 @@ def test_alarms_of_a_state_are_told_to_other_parts_of_the_sandbox(fast: Cloud, c
 # -- what else measures itself ----------------------------------------------------------------------------------------
 
 
+def test_a_day_can_be_asked_for_however_fast_it_is(fast: Cloud, canary: str) -> None:
+    """The newest datapoints are there; the future is empty."""
+    now = dt.datetime.now(dt.UTC)
+    of = {
+        "Namespace": "AWS/Lambda",
+        "MetricName": "Invocations",
+        "Dimensions": [{"Name": "FunctionName", "Value": canary}],
+    }
+    (result,) = fast.client("cloudwatch").get_metric_data(
+        MetricDataQueries=[
+            {"Id": "m", "MetricStat": {"Metric": of, "Period": MINUTE, "Stat": "Sum"}, "ReturnData": False},
+            {"Id": "value", "Expression": "FILL(m, 0)"},
+        ],
+        StartTime=now - dt.timedelta(days=2),
+        EndTime=now + dt.timedelta(hours=1),
+    )["MetricDataResults"]
+    assert sum(result["Values"]) == 12
+
+
 def test_a_throttled_call_is_no_invocation(fast: Cloud) -> None:
     fast.function("reserved", f"FAILS = False\n{HANDLER}", fast.role("reserved"))
     client = fast.client("lambda")
