@@ -17,7 +17,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from tests.sandbox.cloud.harness import ACCOUNT, REGION, Cloud, fetch, zipped
+from tests.sandbox.cloud.harness import ACCOUNT, REGION, Cloud, fetch, until, zipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,42 +45,9 @@ def handler(event, context):
 def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A cloud whose minutes take a second."""
     running = Cloud(tmp_path_factory.mktemp("cloud")).start()
-    hurry(running)
+    running.pace(FAST)
     yield running
     running.stop()
-
-
-def hurry(running: Cloud) -> None:
-    body = json.dumps({"scale": FAST}).encode()
-    urllib.request.urlopen(urllib.request.Request(f"{running.url}/_sandbox/clock", body, method="POST"), timeout=5)
-
-
-def until(probe: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """Wait for a true answer: how long that takes depends on the machine, whether it comes does not."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := probe():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(what)
-
-
-def total(
-    running: Cloud, namespace: str, name: str, dimensions: Mapping[str, str], statistic: str = "Sum"
-) -> float | None:
-    """Return a statistic of all that was measured of a metric in the last minutes of the machine's time."""
-    now = dt.datetime.now(dt.UTC)
-    points = running.client("cloudwatch").get_metric_statistics(
-        Namespace=namespace,
-        MetricName=name,
-        Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
-        StartTime=now - dt.timedelta(minutes=10),
-        EndTime=now + dt.timedelta(minutes=1),
-        Period=86400,
-        **({"ExtendedStatistics": [statistic]} if statistic[0] == "p" else {"Statistics": [statistic]}),
-    )["Datapoints"]
-    values = [point.get("ExtendedStatistics", point)[statistic] for point in points]
-    return sum(values) if values else None
 
 
 def history(running: Cloud, name: str, kind: str = "StateUpdate", **options: Any) -> list[dict[str, Any]]:
@@ -200,7 +167,7 @@ def test_versions_behind_a_weighted_alias_are_measured_apart(fast: Cloud, canary
     alias = {"FunctionName": canary, "Resource": f"{canary}:live"}
     by_version = [
         {
-            metric: total(fast, "AWS/Lambda", metric, {**alias, "ExecutedVersion": version})
+            metric: fast.measured("AWS/Lambda", metric, {**alias, "ExecutedVersion": version})
             for metric in ("Invocations", "Errors")
         }
         for version in ("1", "2")
@@ -209,10 +176,10 @@ def test_versions_behind_a_weighted_alias_are_measured_apart(fast: Cloud, canary
     assert by_version[1]["Errors"] == by_version[1]["Invocations"]
     assert sum(one["Invocations"] or 0 for one in by_version) == 12
     wider: tuple[dict[str, str], ...] = (alias, {"FunctionName": canary})
-    assert [12, 12] == [total(fast, "AWS/Lambda", "Invocations", dimensions) for dimensions in wider]
-    assert (total(fast, "AWS/Lambda", "Invocations", {}) or 0) >= 12  # of the account, other tests' too
-    assert total(fast, "AWS/Lambda", "Throttles", alias) == 0
-    assert (total(fast, "AWS/Lambda", "Duration", alias, "p95") or 0) > 0
+    assert [12, 12] == [fast.measured("AWS/Lambda", "Invocations", dimensions) for dimensions in wider]
+    assert (fast.measured("AWS/Lambda", "Invocations", {}) or 0) >= 12  # of the account, other tests' too
+    assert fast.measured("AWS/Lambda", "Throttles", alias) == 0
+    assert (fast.measured("AWS/Lambda", "Duration", alias, "p95") or 0) > 0
 
 
 def test_an_alarm_judges_one_version_and_not_the_other(fast: Cloud, canary: str) -> None:
@@ -260,9 +227,9 @@ def test_a_composite_alarm_follows_the_alarms_below_it(fast: Cloud, canary: str)
 
 def test_metrics_are_taken_from_log_lines(fast: Cloud, canary: str) -> None:
     """By the version that wrote them; three values a line."""
-    counts = [total(fast, "app", "latency", {"Version": version}, "SampleCount") for version in ("1", "2")]
+    counts = [fast.measured("app", "latency", {"Version": version}, "SampleCount") for version in ("1", "2")]
     assert sum(count or 0 for count in counts) == 36
-    assert total(fast, "app", "latency", {"Version": "1"}, "Maximum") == 30
+    assert fast.measured("app", "latency", {"Version": "1"}, "Maximum") == 30
     assert canary
 
 
@@ -280,14 +247,33 @@ def test_alarms_of_a_state_are_told_to_other_parts_of_the_sandbox(fast: Cloud, c
 # -- what else measures itself ----------------------------------------------------------------------------------------
 
 
+def test_a_day_can_be_asked_for_however_fast_it_is(fast: Cloud, canary: str) -> None:
+    """The newest datapoints are there; the future is empty."""
+    now = dt.datetime.now(dt.UTC)
+    of = {
+        "Namespace": "AWS/Lambda",
+        "MetricName": "Invocations",
+        "Dimensions": [{"Name": "FunctionName", "Value": canary}],
+    }
+    (result,) = fast.client("cloudwatch").get_metric_data(
+        MetricDataQueries=[
+            {"Id": "m", "MetricStat": {"Metric": of, "Period": MINUTE, "Stat": "Sum"}, "ReturnData": False},
+            {"Id": "value", "Expression": "FILL(m, 0)"},
+        ],
+        StartTime=now - dt.timedelta(days=2),
+        EndTime=now + dt.timedelta(hours=1),
+    )["MetricDataResults"]
+    assert sum(result["Values"]) == 12
+
+
 def test_a_throttled_call_is_no_invocation(fast: Cloud) -> None:
     fast.function("reserved", f"FAILS = False\n{HANDLER}", fast.role("reserved"))
     client = fast.client("lambda")
     client.put_function_concurrency(FunctionName="reserved", ReservedConcurrentExecutions=0)
     with pytest.raises(ClientError, match="TooManyRequestsException"):
         client.invoke(FunctionName="reserved")
-    assert total(fast, "AWS/Lambda", "Throttles", {"FunctionName": "reserved"}) == 1
-    assert total(fast, "AWS/Lambda", "Invocations", {"FunctionName": "reserved"}) is None
+    assert fast.measured("AWS/Lambda", "Throttles", {"FunctionName": "reserved"}) == 1
+    assert fast.measured("AWS/Lambda", "Invocations", {"FunctionName": "reserved"}) is None
 
 
 def test_an_http_api_measures_its_requests(fast: Cloud) -> None:
@@ -314,12 +300,12 @@ def test_an_http_api_measures_its_requests(fast: Cloud) -> None:
     of_api, of_stage = {"ApiId": api}, {"ApiId": api, "Stage": "$default"}
     of_route = {**of_stage, "Method": "GET", "Resource": "/products"}
     counted = [
-        [total(fast, "AWS/ApiGateway", metric, dimensions) for metric in ("Count", "4xx", "5xx")]
+        [fast.measured("AWS/ApiGateway", metric, dimensions) for metric in ("Count", "4xx", "5xx")]
         for dimensions in (of_api, of_stage, of_route)
     ]
     assert [[3, 1, 0], [3, 1, 0], [2, 0, 0]] == counted
-    assert total(fast, "AWS/ApiGateway", "IntegrationLatency", of_api, "SampleCount") == 2
-    assert total(fast, "AWS/ApiGateway", "Latency", of_api, "SampleCount") == 3
+    assert fast.measured("AWS/ApiGateway", "IntegrationLatency", of_api, "SampleCount") == 2
+    assert fast.measured("AWS/ApiGateway", "Latency", of_api, "SampleCount") == 3
 
 
 def test_a_queue_measures_what_waits_in_it(fast: Cloud) -> None:
@@ -344,11 +330,12 @@ def test_a_database_measures_itself(fast: Cloud) -> None:
     of = {"DBInstanceIdentifier": "measured"}
     with fast.connection(instance, "a-long-password"), fast.connection(instance, "a-long-password"):
         until(
-            lambda: total(fast, "AWS/RDS", "DatabaseConnections", of, "Maximum") == 2, "the connections are not counted"
+            lambda: fast.measured("AWS/RDS", "DatabaseConnections", of, "Maximum") == 2,
+            "the connections are not counted",
         )
-    free = total(fast, "AWS/RDS", "FreeStorageSpace", of, "Minimum") or 0
+    free = fast.measured("AWS/RDS", "FreeStorageSpace", of, "Minimum") or 0
     assert 19 * 1024**3 < free < 20 * 1024**3
-    assert total(fast, "AWS/RDS", "CPUUtilization", of, "Maximum") is not None
+    assert fast.measured("AWS/RDS", "CPUUtilization", of, "Maximum") is not None
 
 
 # -- actions that fail ------------------------------------------------------------------------------------------------
@@ -465,7 +452,7 @@ def test_many_values_arrive_compressed(cloud: Cloud) -> None:
     """The SDK compresses what is long."""
     data = [{"MetricName": "many", "Values": [float(one) for one in range(100)]} for _ in range(20)]
     cloud.client("cloudwatch").put_metric_data(Namespace="test", MetricData=data)
-    assert total(cloud, "test", "many", {}, "SampleCount") == 2000
+    assert cloud.measured("test", "many", {}, "SampleCount") == 2000
 
 
 def test_alarms_are_described_page_by_page(cloud: Cloud) -> None:
@@ -632,7 +619,7 @@ def test_every_protocol_of_the_service_is_spoken(cloud: Cloud) -> None:
 
 def test_alarms_and_metrics_outlive_the_process(other: Cloud) -> None:
     """With their states, tags and history, and where the sandbox's time was."""
-    hurry(other)
+    other.pace(FAST)
     client = other.client("cloudwatch")
     time.sleep(3)  # the sandbox is three minutes ahead of the machine now
     put(other, "m")
@@ -645,7 +632,7 @@ def test_alarms_and_metrics_outlive_the_process(other: Cloud) -> None:
     other.start()
     assert before == client.describe_alarms()["MetricAlarms"]
     assert ["ALARM"] == states(other, "lasting")
-    assert total(other, "test", "m", {}) == 5
+    assert other.measured("test", "m", {}) == 5
     assert ["well"] == [one["DashboardName"] for one in client.list_dashboards()["DashboardEntries"]]
     arn = before[0]["AlarmArn"]
     assert [{"Key": "team", "Value": "a"}] == client.list_tags_for_resource(ResourceARN=arn)["Tags"]
