@@ -61,6 +61,10 @@ class Names:
         """Return the name of one of the account's buckets: `artifacts`, `ledger` or `trail`; see `account/`."""
         return f"{self.project}-{purpose}-{self.account}-{self.region}"
 
+    def stack_bucket(self, thing: str) -> str:
+        """Return the name of a bucket of this stack's own; no other account in AWS may have one of that name."""
+        return f"{self.name(thing)}-{self.account}"
+
     @property
     def pointer(self) -> str:
         """The name of the parameter that says which version is live."""

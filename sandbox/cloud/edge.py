@@ -1,7 +1,7 @@
 """CloudFront: how a viewer reaches a distribution here, and what its own certificate allows.
 
-A distribution's name is in nobody's DNS. It is served at `/_aws/cloudfront/ID/…`, as if over TLS and under its own name;
-a request that names it in its Host header finds it too.
+A distribution's name is in nobody's DNS. It is served at `/_aws/cloudfront/ID/…`, as if over TLS and under its own
+name; a request that names it in its Host header finds it too.
 """
 
 from __future__ import annotations
