@@ -94,6 +94,10 @@ class Names:
         """Return the ARN of one of these buckets, or of objects in it."""
         return f"arn:{self.partition}:s3:::{self.bucket(purpose)}" + (f"/{key}" if key else "")
 
+    def stack_bucket(self, thing: str) -> str:
+        """Return the name of a bucket of this stack's own; no other account in AWS may have one of that name."""
+        return f"{self.name(thing)}-{self.account}"
+
     @property
     def pointer(self) -> str:
         """The name of the parameter that says which version is live."""

@@ -20,6 +20,13 @@ def test_arns_carry_region_and_account() -> None:
     assert NAMES.account_root == "arn:aws:iam::111122223333:root"
 
 
+def test_a_stacks_bucket_fits_whatever_the_stack_is_called() -> None:
+    """S3 takes 63 characters; a stack's name has 24 at most."""
+    assert NAMES.stack_bucket("status") == "product-api-dev-status-111122223333"
+    longest = Names(project="product-api", stack="s" * 24, region="ap-southeast-1", account="1" * 12)
+    assert len(longest.stack_bucket("status")) <= 63
+
+
 def test_a_secrets_pattern_matches_that_secret_and_no_other() -> None:
     pattern = NAMES.secret("database-api")
     made = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:product-api-dev-database-api-a1B2c3"

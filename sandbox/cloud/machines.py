@@ -385,7 +385,7 @@ class Machines:
         group = asked.get("LogGroupName") or destination.partition(":log-group:")[2]
         if kind == "cloud-watch-logs" and not destination:
             destination = f"arn:aws:logs:{region()}:{request.account}:log-group:{group}"
-        kept = {
+        kept: Record = {
             "LogDestination": destination,
             "LogGroupName": group,
             "LogFormat": asked.get("LogFormat") or _FORMAT,

@@ -132,6 +132,7 @@ class _Cloud(Mocks):
             "executionArn": f"execution arn of {known}",
             "apiEndpoint": f"endpoint of {known}",
             "endpoint": args.inputs.get("endpoint", f"endpoint of {known}"),
+            "domainName": args.inputs.get("domainName", f"domain of {known}"),
             "versionArn": f"version arn of {known}",
             "versionId": f"version id of {known}",
             "signedObjects": [{"s3s": [{"bucket": "bucket", "key": f"signed by {known}"}]}],

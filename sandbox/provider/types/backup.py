@@ -49,8 +49,9 @@ PLAN_NAMES = {
 
 
 def _create_plan(context: Context) -> Any:
-    tags = context.inputs.get("tagsAll") or {}
-    return context.call("create_backup_plan", **context.parameters(PLAN), **({"BackupPlanTags": tags} if tags else {}))
+    tags = context.inputs.get("tagsAll")
+    tagged: dict[str, Any] = {"BackupPlanTags": tags} if tags else {}
+    return context.call("create_backup_plan", **context.parameters(PLAN), **tagged)
 
 
 def _update_plan(context: Context) -> None:

@@ -62,7 +62,7 @@ def _create(context: Context) -> Any:
     ]
     tags = [{"Key": key, "Value": value} for key, value in (context.inputs.get("tagsAll") or {}).items()]
     more = {"NotificationsWithSubscribers": notified, "ResourceTags": tags}
-    given = {name: items for name, items in more.items() if items}
+    given: dict[str, Any] = {name: items for name, items in more.items() if items}
     return context.call("create_budget", AccountId=context.cloud.account, Budget=_budget(context), **given)
 
 
@@ -79,7 +79,7 @@ def _put_notifications(context: Context) -> None:
             context.call("delete_notification", **whose, Notification=_notification(old))
     for new in wanted:
         if new not in had:
-            notified = {"Notification": _notification(new), "Subscribers": _subscribers(new)}
+            notified: dict[str, Any] = {"Notification": _notification(new), "Subscribers": _subscribers(new)}
             context.call("create_notification", **whose, **notified)
 
 
