@@ -284,7 +284,7 @@ GATED = ["before_create gate", "before_update gate"]
 
 
 @pytest.fixture
-def deploy(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], Deployment]:
+def deploy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Deployment]]:
     """Run a program to its end, and return what it declared."""
 
     async def registered(_hook: pulumi.ResourceHook) -> None:
@@ -294,8 +294,12 @@ def deploy(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], Dep
         "pulumi.resource_hooks.register_resource_hook", lambda hook: asyncio.ensure_future(registered(hook))
     )
 
+    loop = asyncio.new_event_loop()
+
     def run(program: Callable[[], Any], stack: str = "dev") -> Deployment:
         deployment = Deployment()
+        # The mocks take the thread's own, and `asyncio.run` leaves none behind.
+        asyncio.set_event_loop(loop)
         set_mocks(_Cloud(), project=PROJECT, stack=stack, monitor=_Monitor(deployment))
 
         def declare() -> None:
@@ -304,7 +308,9 @@ def deploy(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], Dep
         pulumi.runtime.test(declare)()
         return deployment
 
-    return run
+    yield run
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
 import pytest
-from pulumi.runtime.mocks import set_mocks
 
 from components.gate import Gate, GateArgs
 from components.release_driver import GateClosedError
-from tests.components.conftest import Book, _Cloud
+from tests.components.conftest import Book
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -30,10 +29,11 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def ask(deploy: Callable[..., Deployment], said: list[tuple[str, str]]) -> Callable[..., list[BaseException | None]]:
+def ask(
+    deploy: Callable[..., Deployment],  # noqa: ARG001 -- hooks are registered nowhere
+    said: list[tuple[str, str]],  # noqa: ARG001 -- nothing is sent to an engine
+) -> Callable[..., list[BaseException | None]]:
     """Run the hooks of some resources as the engine does, side by side, and return what each raised."""
-    assert deploy
-    assert said == []
 
     def run(
         book: Book,
@@ -43,7 +43,7 @@ def ask(deploy: Callable[..., Deployment], said: list[tuple[str, str]]) -> Calla
         preview: bool = False,
         after: bool = False,
     ) -> list[BaseException | None]:
-        set_mocks(_Cloud(), project="product-api", stack="prod", preview=preview)
+        pulumi.runtime.configure(pulumi.runtime.Settings(project="product-api", stack="prod", dry_run=preview))
 
         async def touch() -> list[BaseException | None]:
             gate = Gate(GateArgs(ledger=cast("Ledger", book), approvers=approvers))
