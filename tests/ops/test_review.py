@@ -12,6 +12,7 @@ import pytest
 from ops.commands import review as command
 from ops.engine import Observed
 from ops.exit_codes import Exit
+from sandbox import session
 from sandbox.session import Sandbox
 from tests.support.checkout import Checkout, until
 
@@ -107,6 +108,13 @@ class TestStanding:
         said = [document(standing) for _ in range(2)]
         assert said[0] == said[1]
         assert (said[0]["changed"], said[0]["counts"], said[0]["code"]) == (False, {"same": 3}, Exit.DONE)
+
+    def test_a_sandbox_that_is_started_anew_is_no_change(self, standing: Checkout) -> None:
+        """What it has is read again, for its addresses may be others."""
+        declare(standing)
+        standing.ops("pulumi", "--", "whoami")
+        session.stop(standing.sandbox)
+        assert document(standing)["counts"] == {"same": 3}
 
     def test_another_spelling_is_a_change_of_a_resource_and_of_no_permission(self, standing: Checkout) -> None:
         declare(standing, action=["SQS:sendmessage"])
