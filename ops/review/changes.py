@@ -129,6 +129,8 @@ def _properties(step: Step) -> Iterator[Property]:
             continue
         if step.resource.type == PLAN:
             continue  # a section of its own tells it
+        if step.paths and not any(_touch(path, other) for other in step.paths):
+            continue  # the provider knows that it is none: the order of a set, another spelling of a default
         whole = step.before.inputs.get(top, ABSENT), step.after.inputs.get(top, ABSENT)
         note = _document(*whole)
         if note:
@@ -140,6 +142,13 @@ def _properties(step: Step) -> Iterator[Property]:
         old, new = _at(step.before.inputs, path), _at(step.after.inputs, path)
         if (old == SECRET == new or _top(path) not in told) and step.resource.type != PLAN:
             yield Property(path=path, old=old, new=new, replaces=_top(path) in step.because)
+
+
+def _touch(one: str, other: str) -> bool:
+    """Whether one path is the other, or leads to it."""
+    first, second = (re.findall(r"[^.\[\]\"]+", path) for path in (one, other))
+    common = min(len(first), len(second))
+    return first[:common] == second[:common]
 
 
 def _top(path: str) -> str:

@@ -196,7 +196,7 @@ def reduced(edges: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     reach = {key: reached(key) for key in {*direct, *(key for targets in direct.values() for key in targets)}}
 
     def said(source: str, target: str) -> bool:
-        """Whether a way by another node leads there; in a circle each edge is needed, for the way is the circle's own."""
+        """Whether a way by another node leads there, and that is not the edge's own circle."""
         return source not in reach[target] and any(
             target in reach[other] and other not in reach[target] and source not in reach[other]
             for other in direct[source] - {target}

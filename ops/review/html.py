@@ -370,7 +370,7 @@ def _policies(review: Review) -> str:
     if not review.verdicts:
         return judged + ("<p>No findings.</p>" if packs else "")
     items = "".join(
-        f'<li class="{"loss" if verdict.level == "mandatory" else "unknown"}"><span class="mark">'
+        f'<li class="{"grave" if verdict.level == "mandatory" else "mild"}"><span class="mark">'
         f"{'Stops the update' if verdict.level == 'mandatory' else 'Advice'}</span> <b>{escape(verdict.policy)}</b>, "
         f"{escape(verdict.name)}<pre>{escape(verdict.message)}</pre></li>"
         for verdict in review.verdicts

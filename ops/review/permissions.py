@@ -87,7 +87,7 @@ class _Held:
         trust: Who may act as it.
         given: What the resource's own policy says.
         managed: Policies and groups whose documents are not in this stack.
-        roles: What it acts as.
+        actors: What acts as it, in this stack.
         boundary: What limits it.
         origins: The resources that say so.
     """
@@ -97,7 +97,7 @@ class _Held:
     trust: Reading = field(default_factory=grants.Reading)
     given: Reading = field(default_factory=grants.Reading)
     managed: set[str] = field(default_factory=set)
-    roles: set[str] = field(default_factory=set)
+    actors: set[str] = field(default_factory=set)
     boundary: str | None = None
     origins: set[str] = field(default_factory=set)
 
@@ -209,10 +209,11 @@ def _change(
         Sentence(verb="may no longer do what is allowed by", line=grants.Line(actions=(arn,)))
         for arn in sorted(was.managed - will.managed)
     )
-    gained += (Sentence(verb="acts as", line=grants.Line(actions=(role,))) for role in sorted(will.roles - was.roles))
-    lost += (
-        Sentence(verb="no longer acts as", line=grants.Line(actions=(role,))) for role in sorted(was.roles - will.roles)
-    )
+    for side, verb, actors in (
+        (gained, "acts as it", will.actors - was.actors),
+        (lost, "no longer acts as it", was.actors - will.actors),
+    ):
+        side.extend(Sentence(verb=verb, line=grants.Line(principals=(f"Own {actor}",))) for actor in sorted(actors))
     if old and new and was.boundary != will.boundary:
         if was.boundary:
             gained.append(
@@ -291,9 +292,9 @@ def gather(stack: Mapping[str, Resource]) -> dict[str, _Held]:
             boundary = resource.inputs.get("permissionsBoundary")
             entry.boundary = "one that is known after the update" if boundary is LATER else boundary or None
         if key := _ACTING.get(kind_of):
-            at(_holder(resource), resource).roles |= {
-                f"{role.kind} {role.name}" for role in _named_holders(resource, key, "iam/role:Role", stack)
-            }
+            actor = _holder(resource)
+            for role in _named_holders(resource, key, "iam/role:Role", stack):
+                at(role, resource).actors.add(f"{actor.kind} {actor.name}")
         for key, owner in _ATTACHMENTS.get(kind_of, ()):
             for holder in _named_holders(resource, key, owner, stack):
                 at(holder, resource).managed |= set(_policies(resource, "policyArn", stack))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -185,6 +185,8 @@ def _step(entry: Mapping[str, Any]) -> Step:
     if before is None and after is None:
         raise ValueError(f"the step of {entry.get('urn')} has no state")  # to leave it out would be to say "no change"
     operation = _OPERATIONS.get(entry["op"], entry["op"])
+    if before and after and operation in ("same", "update"):
+        after = replace(after, id=before.id)  # before the step has run, the engine's new state has none
     return Step(
         operation=operation,
         before=None if operation == "create" else before,

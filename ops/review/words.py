@@ -29,7 +29,7 @@ def sentence(said: Sentence, holder: Holder, account: str, *, named: bool = True
     line = said.line
     me = f"{holder.kind} {holder.name}" if named else "it"
     pieces: list[Piece] = []
-    trust = "act as" in said.verb
+    trust = said.verb.endswith("as it")
     if line.principals:
         pieces += [(" and ".join(principal(each, account) for each in line.principals), False)]
     elif named:
@@ -79,6 +79,8 @@ def principal(text: str, account: str) -> str:
     kind, _, name = text.partition(" ")
     if text.startswith("all but "):
         return f"everybody {text.removeprefix('all ')}"
+    if kind == "Own":
+        return name
     if kind == "Service":
         return f"the service {name}"
     if kind == "Federated":

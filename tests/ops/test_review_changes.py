@@ -116,7 +116,8 @@ class TestProperties:
 
     def test_a_secret_is_never_shown_and_its_change_is(self) -> None:
         before, after = (function(environment={"variables": {"KEY": preview.SECRET, "A": a}}) for a in ("1", "2"))
-        assert told([before], [after], api={"detailedDiff": {"environment.variables.KEY": {"kind": "update"}}}) == [
+        seen = {f"environment.variables.{key}": {"kind": "update"} for key in ("A", "KEY")}
+        assert told([before], [after], api={"detailedDiff": seen}) == [
             "environment.variables.A: 1 → 2",
             "environment.variables.KEY: secret (hidden) → secret (hidden)",
         ]
@@ -125,6 +126,13 @@ class TestProperties:
         before, after = function(), function(tags={"a": "b"})
         found = told([before], [after], api={"detailedDiff": {"arn": {"kind": "update"}, "tags.a": {"kind": "add"}}})
         assert found == ['tags: nothing → {"a": "b"}', "arn: nothing → nothing"]
+
+    def test_what_the_provider_knows_to_be_the_same_is_not_told(self) -> None:
+        before, after = (
+            function(timeout=time, vpcConfig={"subnetIds": ids}) for time, ids in ((1, ["a", "b"]), (2, ["b", "a"]))
+        )
+        assert told([before], [after], api={"detailedDiff": {"timeout": {"kind": "update"}}}) == ["timeout: 1 → 2"]
+        assert len(told([before], [after], api={"detailedDiff": {"timeout": {}, "vpcConfig.subnetIds[0]": {}}})) == 2
 
     def test_tags_are_told_once(self) -> None:
         before, after = (function(tags={"a": a}, tagsAll={"a": a, "stack": "dev"}) for a in ("1", "2"))

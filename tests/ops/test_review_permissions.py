@@ -109,8 +109,13 @@ class TestIdentities:
 
         stack = [role("one"), role("other")]
         assert told([*stack, function("one")], [*stack, function("other")]) == {
-            "function api": ["+ acts as role dev-other", "- no longer acts as role dev-one"]
+            "role dev-one": ["- function api no longer acts as it"],
+            "role dev-other": ["+ function api acts as it"],
         }
+
+    def test_a_function_that_gets_a_role_of_another_stack_is_told(self) -> None:
+        function = resource("aws:lambda/function:Function", "api", {"name": "api", "role": "arn:aws:iam::1:role/far"})
+        assert told([], [function]) == {"role far": ["+ function api acts as it"]}
 
     def test_a_user_that_joins_a_group_gains_what_is_the_group_s(self) -> None:
         user = resource("aws:iam/user:User", "ann", {"name": "ann"})

@@ -97,8 +97,9 @@ class TestGroups:
             )
             for kind, of, peer in (("Ingress", "data", "clients"), ("Egress", "clients", "data"))
         ]
-        stack = [*groups, *CLIENTS[2:], *rules]
-        assert told(CLIENTS, stack) == ["+ function api → database data any port"]
+        stack = [*groups, *CLIENTS[2:]]
+        assert told(stack, [*stack, *rules]) == ["+ function api → database data any port"]
+        assert told([*stack, *rules], [*stack, *rules]) == []
 
     def test_a_function_that_joins_a_group_reaches_what_the_group_does(self) -> None:
         after = [*CLIENTS, *BOTH, member("batch", "clients")]

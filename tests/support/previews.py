@@ -97,7 +97,8 @@ def text(before: list[dict[str, Any]], after: list[dict[str, Any]], **steps: dic
                 "op": operation,
                 "urn": key,
                 **({"oldState": one} if one else {}),
-                **({"newState": other} if other else {}),
+                # As the engine has it: before the step has run, the new state has no id.
+                **({"newState": {**other, "id": ""}} if other else {}),
                 **steps.get(key.rpartition("::")[2], {}),
             }
         )
