@@ -15,13 +15,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.cloud import assume, functions, identities, messaging, openid, patches, services, storage, trails
+from sandbox.cloud import assume, functions, identities, login, messaging, openid, patches, services, storage, trails
 from sandbox.cloud.asynchronous import Asynchronous
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.code_signing import CodeSigning
 from sandbox.cloud.concurrency import Concurrency
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.delivery import Delivery
+from sandbox.cloud.gateway import Gateway
 from sandbox.cloud.iam.enforcement import Enforcer
 from sandbox.cloud.layers import Layers
 from sandbox.cloud.rds import Rds
@@ -84,6 +85,10 @@ class Cloud:
         ):
             patches.expect(module, name)
         self._gateway = gateway
+        (self._domains,) = patches.modules("apigateway_v1")
+        patches.expect(self._domains, "_domain_names")
+        self._login = login.Login(directory / "login")
+        self._http_apis = Gateway(gateway, self._login)
         self._rds = Rds(self._fleet, rds, self._endpoint)
         patches.run_functions_isolated(Layers(run / "layers", layers), self._endpoint)
         patches.honour_alias_weights()
@@ -143,9 +148,14 @@ class Cloud:
             await _answer(send, 404, {"error": f"{path} is closed in the sandbox"})
             return
         if matched := _EXECUTE_API.match(path):
+            if not self._http_apis.open(matched[1]):
+                await _answer(send, 404, {"message": "Not Found"})
+                return
             self._enter_account_of(matched[1])
             if not matched[2]:
                 scope = {**scope, "path": f"{path}/", "raw_path": f"{path}/".encode()}
+        elif scope["type"] == "http":
+            self._enter_account_of_domain(dict(scope["headers"]).get(b"host", b"").decode().partition(":")[0])
         await self._emulator(scope, receive, send)
 
     def _enter_account_of(self, api: str) -> None:
@@ -154,6 +164,14 @@ class Cloud:
 
         for (owner, _, name), _ in self._gateway._apis.all_items():  # noqa: SLF001
             if name == api:
+                set_request_account_id(owner)
+
+    def _enter_account_of_domain(self, host: str) -> None:
+        """Serve a request to an API's own domain in the account that the domain belongs to."""
+        from ministack.core.responses import set_request_account_id
+
+        for (owner, _, name), _ in self._domains._domain_names.all_items():  # noqa: SLF001
+            if name == host:
                 set_request_account_id(owner)
 
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,6 +185,8 @@ class Cloud:
         elif request[1].startswith(identities.PATHS):
             asked = request, scope["query_string"], await _body(receive)
             await _answer(send, *identities.control(*asked, self._enforcer, self._issuer))
+        elif request == ("POST", login.PATH):
+            await _answer(send, *self._login.control(await _body(receive)))
         elif request == ("POST", "/_sandbox/clock"):
             await _answer(send, *self._set_clock(await _body(receive)))
         else:

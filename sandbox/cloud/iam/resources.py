@@ -749,6 +749,7 @@ def _more(operation: Operation, name: str, own: list[Check], known: Known) -> It
         "secretsmanager": _for_secrets,
         "codedeploy": _for_codedeploy,
         "signer": _for_signer,
+        "apigateway": _for_gateway,
     }
     if operation.service in through:
         yield from through[operation.service](operation, name, own, known)
@@ -776,8 +777,8 @@ def _tagging(operation: Operation, name: str, own: list[Check]) -> Iterator[Chec
     resources = [check.resource for check in own[:1]]
     if operation.service == "logs":
         resources = [one.removesuffix(":log-stream:") for one in resources]  # tagging alone names the group bare
-    if kind := _TAGGED.get(f"{operation.service}:{name}"):
-        resources = [_wildcard(operation, kind)]
+    if made := _TAGGED.get(f"{operation.service}:{name}"):
+        resources = [_wildcard(operation, made)]
     for arn in resources:
         yield Check(action=f"{operation.service}:{action}", resource=arn, context=_tag_keys(tags))
 
@@ -849,6 +850,13 @@ def _for_lambda(operation: Operation, name: str, _own: list[Check], known: Known
         for action in ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"):
             yield Check(action=f"ec2:{action}", resource="*", context={})
     yield from _use_of_key(operation.value("KMSKeyArn"), ("CreateGrant", "Encrypt"), "lambda", operation, known)
+
+
+def _for_gateway(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:
+    """The gateway sets up the delivery of access logs as its caller; these actions support no resource."""
+    if name in ("POST", "PATCH") and operation.value("accessLogSettings.destinationArn"):
+        for action in ("CreateLogDelivery", "DescribeResourcePolicies", "PutResourcePolicy"):
+            yield Check(action=f"logs:{action}", resource="*", context={})
 
 
 def _for_signer(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:

@@ -239,6 +239,17 @@ PASS = ("iam:PassRole", ROLE)
             [("apigateway:PATCH", "~/apis/a/stages/$default")],
         ),
         (
+            "apigatewayv2",
+            "CreateStage",
+            {"ApiId": "a", "StageName": "s", "AccessLogSettings": {"DestinationArn": "arn:g", "Format": "f"}},
+            [
+                ("apigateway:POST", "~/apis/a/stages"),
+                ("logs:CreateLogDelivery", "*"),
+                ("logs:DescribeResourcePolicies", "*"),
+                ("logs:PutResourcePolicy", "*"),
+            ],
+        ),
+        (
             "kms",
             "CreateAlias",
             {"AliasName": "alias/data", "TargetKeyId": "1234"},
