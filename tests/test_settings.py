@@ -35,6 +35,30 @@ DEV = StackSettings(
     log_level="INFO",
     seeding=True,
     artifacts=Path(".build"),
+    database_max_connections=80,
+    database_tunnel=True,
+    function_concurrency=20,
+    function_provisioned=0,
+    signing="warn",
+    monitoring="basic",
+    warning_recipients=(),
+    critical_recipients=(),
+    probe_minutes=5,
+    budget_usd=50,
+    traffic_shift="all-at-once",
+    canary_percent=10,
+    canary_minutes=5,
+    approvers=(),
+    attempt=1,
+    jwt_issuer="",
+    jwt_audience=(),
+    cors_origins=(),
+    domain_name="",
+    domain_certificate="",
+    throttle_rate=50,
+    throttle_burst=100,
+    backup_lock=False,
+    backup_days=35,
 )
 PROD: dict[str, Any] = {
     "stack": "prod",
@@ -42,6 +66,13 @@ PROD: dict[str, Any] = {
     "database_deletion_protection": True,
     "database_backup_days": 35,
     "seeding": False,
+    "database_tunnel": False,
+    "signing": "enforce",
+    "monitoring": "full",
+    "traffic_shift": "canary",
+    "approvers": ("devops", "product"),
+    "critical_recipients": ("oncall@product-api.example",),
+    "backup_lock": True,
 }
 
 
@@ -71,6 +102,17 @@ PROD: dict[str, Any] = {
         (PROD | {"database_deletion_protection": False}, "databaseDeletionProtection"),
         (PROD | {"database_backup_days": 1}, "databaseBackupDays"),
         (PROD | {"seeding": True}, "seeding"),
+        (PROD | {"database_tunnel": True}, "databaseTunnel"),
+        (PROD | {"signing": "warn"}, "signing"),
+        (PROD | {"monitoring": "basic"}, "monitoring"),
+        (PROD | {"traffic_shift": "all-at-once"}, "trafficShift"),
+        (PROD | {"approvers": ("devops",)}, "approvers"),
+        (PROD | {"critical_recipients": ()}, "criticalRecipients"),
+        (PROD | {"backup_lock": False}, "backupLock"),
+        ({"function_concurrency": 65}, "functionConcurrency"),
+        ({"jwt_issuer": "https://login.example.com/"}, "jwtAudience"),
+        ({"cors_origins": ("*",)}, "corsOrigins"),
+        ({"approvers": ("boss",)}, "approvers"),
         (PROD | {"stack": "staging", "seeding": True}, "seeding"),
     ],
 )
@@ -82,9 +124,9 @@ def test_a_broken_rule_names_key_value_and_remedy(change: dict[str, Any], key: s
     assert any(word in message for word in ("give ", "set ", "name "))
 
 
-@pytest.mark.parametrize("stack", ["Dev", "1st", "feature_x", "a--b", "a-", "x" * 31, ""])
+@pytest.mark.parametrize("stack", ["Dev", "1st", "feature_x", "a--b", "a-", "x" * 25, ""])
 def test_a_name_that_no_database_could_have_is_refused(stack: str) -> None:
-    with pytest.raises(SettingsError, match=r"the stack's name is .*: give 1 to 30 lower-case letters"):
+    with pytest.raises(SettingsError, match=r"the stack's name is .*: give 1 to 24 lower-case letters"):
         replace(DEV, stack=stack)
 
 

@@ -287,8 +287,8 @@ class Schedules:
         if not expression.seconds:
             return expression.after(max(now, float(start or 0)))
         if start is not None:
-            late = max(0, math.ceil((now - start) / expression.seconds))
-            return float(start) + late * expression.seconds
+            first = float(start)
+            return first + max(0, math.ceil((now - first) / expression.seconds)) * expression.seconds
         return now if new else now + expression.seconds
 
     def _planned_rules(self, now: float) -> Iterator[tuple[tuple[str, ...], dict[str, Any], _Plan]]:

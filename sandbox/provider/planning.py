@@ -196,7 +196,7 @@ def _tabled(entry: Resource, inputs: Mapping[str, Any]) -> Iterator[tuple[Path, 
             if not low <= value <= high:
                 yield path, f"{value} is out of range; allowed is {mapping.bounds(low, high)}"
     if entry.verify is not None:
-        yield from (((name,), reason) for name, reason in entry.verify(inputs))
+        yield from ((tuple(name.split(".")), reason) for name, reason in entry.verify(inputs))
 
 
 def _at(value: Any, parts: list[str], path: Path) -> Iterator[tuple[Path, Any]]:

@@ -146,7 +146,7 @@ class Resource:
         unsupported: properties that are not emulated; using one is an error.
         outputs: property → template.
         refine: a last word on what was read.
-        verify: rules across properties, at Check: yields (property, reason).
+        verify: rules across properties, at Check: yields (property path, reason).
         recomputed: outputs that an update makes unknown in a preview → the inputs that do.
         gone: error codes that mean: it does not exist.
         tagging: how it is tagged; the service's way unless given.

@@ -67,7 +67,8 @@ def _delete_rule(context: Context) -> None:
 def _refine_rule(context: Context, outputs: dict[str, Any]) -> None:
     enabled = outputs.get("state") != "DISABLED"
     outputs["isEnabled"] = enabled
-    if "isEnabled" in context.inputs and "state" not in context.inputs:
+    # A program that leaves the state out means ENABLED; what shows is only another one.
+    if "state" not in context.inputs and (enabled or "isEnabled" in context.inputs):
         outputs.pop("state", None)
 
 

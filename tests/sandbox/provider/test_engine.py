@@ -44,7 +44,7 @@ called = aws.lambda_.Invocation("call", function_name=function.name, qualifier=l
     triggers={"version": function.version})
 parameter = aws.ssm.Parameter("secret", type="SecureString", value="hidden-text", tags={"a": "b"})
 if settings.get("bad"):
-    aws.sqs.Queue("queue")
+    aws.sfn.Activity("activity")
 pulumi.export("result", called.result)
 pulumi.export("version", function.version)
 pulumi.export("group", group.id)
@@ -175,10 +175,10 @@ def test_mistakes_stop_a_preview_with_their_names(stack: Stack) -> None:
 def test_a_type_that_is_not_emulated_can_be_previewed_only(stack: Stack) -> None:
     """An update says where to add it."""
     stack.run("config", "set", "bad", "yes")
-    assert "aws:sqs:Queue" in stack.run("preview")
+    assert "aws:sfn:Activity" in stack.run("preview")
     said = stack.run("up", "--yes", "--skip-preview", expect=1)
-    assert "aws:sqs/queue:Queue is not emulated" in said
-    assert "add an entry to sandbox/provider/types/sqs.py" in said
+    assert "aws:sfn/activity:Activity is not emulated" in said
+    assert "add an entry to sandbox/provider/types/sfn.py" in said
     stack.run("config", "rm", "bad")
 
 

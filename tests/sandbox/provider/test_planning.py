@@ -21,7 +21,8 @@ VPC = "aws:ec2/vpc:Vpc"
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 LOGS = "aws:cloudwatch/logGroup:LogGroup"
 FUNCTION = "aws:lambda/function:Function"
-QUEUE = "aws:sqs/queue:Queue"  # of the many that are not emulated
+QUEUE = "aws:sqs/queue:Queue"
+TABLE = "aws:dynamodb/table:Table"  # of the many that are not emulated
 ROLE = "arn:aws:iam::000000000001:role/r"
 LAYER = "arn:aws:lambda:eu-central-1:000000000001:layer:things:"
 CODE = wire.Archive(path="code.zip", digest="1")
@@ -378,7 +379,7 @@ class TestPreview:
 
     def test_a_type_that_is_not_emulated_is_previewed_too(self, client: Client) -> None:
         """Any program can be previewed."""
-        assert client.preview(QUEUE, client.checked(QUEUE, {"delaySeconds": 5}).values)["arn"] is wire.UNKNOWN
+        assert client.preview(TABLE, client.checked(TABLE, {"readCapacity": 5}).values)["arn"] is wire.UNKNOWN
 
     def test_an_update_makes_unknown_what_it_makes_anew(self, client: Client) -> None:
         """New code of a function that publishes is a new version; its ARN stays."""
@@ -394,8 +395,8 @@ class TestPreview:
 
     def test_a_creation_of_a_type_that_is_not_emulated_says_where_to_add_it(self, client: Client) -> None:
         """Never a pretence."""
-        with pytest.raises(CallError, match=r"not emulated.*sandbox/provider/types/sqs\.py"):
-            client.create(QUEUE, {})
+        with pytest.raises(CallError, match=r"not emulated.*sandbox/provider/types/dynamodb\.py"):
+            client.create(TABLE, {})
 
 
 def values_of(kind: schema.Type, depth: int = 3) -> st.SearchStrategy[Any]:
