@@ -32,7 +32,7 @@ from urllib.parse import quote
 from sandbox import processes, second_factor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[1]
 PROVIDER_VERSION = "7.51.1"  # of pulumi-aws in requirements/dev.in, whose types it plays; a test holds them together
@@ -247,6 +247,31 @@ class Sandbox:
             iam.deactivate_mfa_device(UserName=person, SerialNumber=serial)
             iam.delete_virtual_mfa_device(SerialNumber=serial)
 
+    def token(
+        self, *, issuer: str, audience: str, subject: str, scopes: Sequence[str] = (), seconds: float = 300
+    ) -> str:
+        """Return an access token that the account's HTTP APIs take for one of an issuer that they name.
+
+        Args:
+            issuer: the https URL, exactly as the API's authorizer has it.
+            audience: whom it is for.
+            subject: who it speaks of.
+            scopes: what it opens.
+            seconds: how long it is valid; less than none gives one that has expired.
+
+        Raises:
+            SandboxError: the account is not ours, or does not run.
+        """
+        if self.endpoint is not None:
+            raise SandboxError(f"{self.endpoint} is not ours: it plays no issuer, so there is no token of {issuer}")
+        asked = {"issuer": issuer, "audience": audience, "subject": subject, "scopes": [*scopes], "seconds": seconds}
+        try:
+            return str(self._call("POST", "/_sandbox/token", asked)["value"])
+        except OSError as error:
+            raise SandboxError(
+                f"the emulated account {self.account} does not answer ({error}): run `ops up`"
+            ) from error
+
     def denials(self, principal: str = "") -> list[dict[str, Any]]:
         """Return what the account's policies denied: principal, action, resource, count and reason of each.
 
@@ -345,7 +370,7 @@ class Sandbox:
                 lock.unlink()
         if self.cloud.exists():
             for entry in self.cloud.iterdir():
-                if entry.name not in {"postgres", "tls", "github"}:
+                if entry.name not in {"postgres", "tls", "github", "login", "signer"}:
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def _install_engine(self) -> None:

@@ -99,7 +99,7 @@ class Delivery:
         from botocore.credentials import Credentials
 
         account, name = role.split(":")[4], role.rpartition("/")[2]
-        made = Credentials(f"ASIA{uuid.uuid4().hex[:16].upper()}", uuid.uuid4().hex, uuid.uuid4().hex)  # type: ignore[no-untyped-call]
+        made = Credentials(f"ASIA{uuid.uuid4().hex[:16].upper()}", uuid.uuid4().hex, uuid.uuid4().hex)
         record = {
             "Arn": f"arn:aws:sts::{account}:assumed-role/{name}/{session}",
             "UserId": f"{name}:{session}",
@@ -117,8 +117,8 @@ class Delivery:
         from botocore.awsrequest import AWSRequest
 
         url = f"{self._endpoint}{path}"
-        signed = AWSRequest("POST", url, data=body, headers=dict(headers))  # type: ignore[no-untyped-call]
-        SigV4Auth(credentials, service, home).add_auth(signed)  # type: ignore[no-untyped-call]
+        signed = AWSRequest("POST", url, data=body, headers=dict(headers))
+        SigV4Auth(credentials, service, home).add_auth(signed)
         request = urllib.request.Request(url, body, dict(signed.headers), method="POST")  # noqa: S310 — ours
         try:
             with urllib.request.urlopen(request, timeout=60):  # noqa: S310

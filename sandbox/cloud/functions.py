@@ -47,6 +47,9 @@ invoked_arn: contextvars.ContextVar[str | None] = contextvars.ContextVar("invoke
 failed: contextvars.ContextVar[list[bool] | None] = contextvars.ContextVar("failed", default=None)
 """A list that gets an entry when an invocation within this context ends in a function error."""
 
+throttled: contextvars.ContextVar[list[bool] | None] = contextvars.ContextVar("throttled", default=None)
+"""A list that gets an entry when an invocation within this context finds no concurrency left."""
+
 
 def choose(alias: Mapping[str, Any], draw: Callable[[], float] = random.random) -> str:
     """Return the version that an invocation through an alias goes to.

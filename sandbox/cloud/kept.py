@@ -19,7 +19,7 @@ def store(name: str) -> MutableMapping[str, Any]:
     """
     from ministack.core.responses import AccountRegionScopedDict
 
-    found: MutableMapping[str, Any] = _stores.setdefault(name, AccountRegionScopedDict())  # type: ignore[no-untyped-call]
+    found: MutableMapping[str, Any] = _stores.setdefault(name, AccountRegionScopedDict())
     return found
 
 

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from sandbox.cloud import access, accounts, functions, workers
+from sandbox.cloud import access, accounts, exchange, functions, workers
 from sandbox.cloud.scope import Request
 
 if TYPE_CHECKING:
@@ -152,6 +152,13 @@ def honour_alias_weights() -> None:
     expect(lambda_svc, "_get_func_record_for_ref", "function_ref")
     records = expect(lambda_svc, "_functions")
     function_arn = expect(lambda_svc, "_func_arn", "name")
+    throttle = expect(lambda_svc, "_throttle_response", "reason_code", "msg")
+
+    def throttle_noted(reason_code: str, msg: str, *rest: Any) -> Any:
+        seen = functions.throttled.get()
+        if seen is not None:
+            seen.append(True)
+        return throttle(reason_code, msg, *rest)
 
     @functools.wraps(invoke)
     async def invoke_weighted(
@@ -180,7 +187,7 @@ def honour_alias_weights() -> None:
             named.get("owner_region"), named.get("owner_account_id"), api_id, stage, rest, named
         )
         if record and not access.gateway_may_invoke(record.get("policy") or {}, name, qualifier, source):
-            return access.gateway_error()
+            return access.gateway_error(access.FORBIDDEN)
         alias = record.get("aliases", {}).get(qualifier)
         if alias:
             base = function_arn(name)
@@ -189,15 +196,24 @@ def honour_alias_weights() -> None:
         else:
             token = functions.invoked_arn.set(None)
         outcome: list[bool] = []
-        watching = functions.failed.set(outcome)
+        refused: list[bool] = []
+        watching, watched = functions.failed.set(outcome), functions.throttled.set(refused)
+        began = time.monotonic()
         try:
             answer: Answer = await proxy(integration, api_id, stage, path, method, *rest, **named)
         finally:
+            functions.throttled.reset(watched)
             functions.failed.reset(watching)
             functions.invoked_arn.reset(token)
-        return access.gateway_error() if outcome else answer
+        if served := exchange.current.get():
+            served.integrated = time.monotonic() - began
+            served.integration_status = 0 if outcome or refused else answer[0]
+        if refused:
+            return access.gateway_throttled()
+        return access.gateway_error(access.FAILED) if outcome else answer
 
     lambda_svc._invoke = invoke_weighted
+    lambda_svc._throttle_response = throttle_noted
     apigateway._invoke_lambda_proxy = proxy_weighted
 
 
@@ -334,6 +350,27 @@ def reserve_concurrency_for_versions() -> None:
         return reserved(records.get(config.get("FunctionName")) or func, config)
 
     lambda_svc._reserved_concurrency = of_function
+
+
+def serve_http_apis(execute: Callable[..., Any], validate: Callable[..., Any]) -> None:
+    """Have HTTP APIs served by `execute`, which gets the emulator's own way first, and tokens judged by `validate`.
+
+    The emulator neither throttles nor logs, takes any token of the issuer's keys for RS256, and gives function and
+    caller different ids of one request.
+    """
+    from ministack.services import apigateway
+
+    inner = expect(apigateway, "_handle_execute_in_scope", "api_id", "stage", "path", "method", "headers", "body")
+    expect(apigateway, "_validate_jwt_authorizer", "route", "authorizer", "headers", "query_params")
+    new_id = expect(apigateway, "new_uuid")
+
+    def request_id() -> Any:
+        served = exchange.current.get()
+        return served.id if served else new_id()
+
+    apigateway._handle_execute_in_scope = functools.partial(execute, inner)
+    apigateway._validate_jwt_authorizer = validate
+    apigateway.new_uuid = request_id
 
 
 def authorise_as_aws(enforcer: Enforcer) -> None:

@@ -39,9 +39,7 @@ class Request:
     @property
     def account(self) -> str:
         """The account that the request is made in, 12 digits."""
-        from ministack.core.responses import get_account_id
-
-        return str(get_account_id())
+        return account_id()
 
     @property
     def target(self) -> str:
@@ -60,6 +58,13 @@ class Request:
         """Return the request with another form as its body."""
         headers = {**self.headers, "content-type": "application/x-www-form-urlencoded"}
         return dataclasses.replace(self, method="POST", headers=headers, body=urlencode(form).encode(), query={})
+
+
+def account_id() -> str:
+    """Return the account of the request being served, 12 digits."""
+    from ministack.core.responses import get_account_id
+
+    return str(get_account_id())
 
 
 def region() -> str:

@@ -22,6 +22,7 @@ from sandbox.cloud import (
     edge,
     functions,
     identities,
+    login,
     machines,
     messaging,
     openid,
@@ -40,6 +41,7 @@ from sandbox.cloud.codedeploy.service import CodeDeploy
 from sandbox.cloud.concurrency import Concurrency
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.delivery import Delivery
+from sandbox.cloud.gateway import Gateway
 from sandbox.cloud.iam.enforcement import Enforcer
 from sandbox.cloud.layers import Layers
 from sandbox.cloud.rds import Rds
@@ -105,6 +107,10 @@ class Cloud:
         ):
             patches.expect(module, name)
         self._gateway = gateway
+        (self._domains,) = patches.modules("apigateway_v1")
+        patches.expect(self._domains, "_domain_names")
+        self._login = login.Login(directory / "login")
+        self._http_apis = Gateway(gateway, self._login)
         self._rds = Rds(self._fleet, rds, self._endpoint)
         patches.run_functions_isolated(Layers(run / "layers", layers), self._endpoint)
         patches.honour_alias_weights()
@@ -191,10 +197,13 @@ class Cloud:
             await _answer(send, 404, {"error": f"{path} is closed in the sandbox"})
             return
         if matched := _EXECUTE_API.match(path):
+            if not self._http_apis.open(matched[1]):
+                await _answer(send, 404, {"message": "Not Found"})
+                return
             self._enter_account_of(matched[1])
             if not matched[2]:
                 scope = {**scope, "path": f"{path}/", "raw_path": f"{path}/".encode()}
-        if scope["type"] == "http":
+        elif scope["type"] == "http":
             try:
                 seen = edge.addressed(self._cloudfront, scope)
             except edge.NoDistributionError as error:
@@ -203,6 +212,8 @@ class Cloud:
             if seen:
                 self._enter(seen[0])
                 scope = seen[1]
+            else:
+                self._enter_account_of_domain(dict(scope["headers"]).get(b"host", b"").decode().partition(":")[0])
         await self._emulator(scope, receive, send)
 
     def _enter_account_of(self, api: str) -> None:
@@ -216,6 +227,12 @@ class Cloud:
 
         set_request_account_id(account)
 
+    def _enter_account_of_domain(self, host: str) -> None:
+        """Serve a request to an API's own domain in the account that the domain belongs to."""
+        for (owner, _, name), _ in self._domains._domain_names.all_items():  # noqa: SLF001
+            if name == host:
+                self._enter(owner)
+
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = (scope["method"], scope["path"])
         if request == ("GET", "/_sandbox/health"):
@@ -227,6 +244,8 @@ class Cloud:
         elif request[1].startswith(identities.PATHS):
             asked = request, scope["query_string"], await _body(receive)
             await _answer(send, *identities.control(*asked, self._enforcer, self._issuer))
+        elif request == ("POST", login.PATH):
+            await _answer(send, *self._login.control(await _body(receive)))
         elif request == ("POST", "/_sandbox/clock"):
             await _answer(send, *self._set_clock(await _body(receive)))
         else:

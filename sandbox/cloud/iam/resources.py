@@ -820,6 +820,7 @@ def _more(operation: Operation, name: str, own: list[Check], known: Known) -> It
         "rds": _for_rds,
         "secretsmanager": _for_secrets,
         "signer": _for_signer,
+        "apigateway": _for_gateway,
     }
     if operation.service in through:
         yield from through[operation.service](operation, name, own, known)
@@ -953,6 +954,13 @@ def _for_backup(operation: Operation, name: str, _own: list[Check], known: Known
     yield Check(action="backup-storage:MountCapsule", resource="*", context={})
     actions = ("CreateGrant", "GenerateDataKey", "Decrypt", "RetireGrant", "DescribeKey")
     yield from _use_of_key(operation.value("EncryptionKeyArn"), actions, "backup", operation, known)
+
+
+def _for_gateway(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:
+    """The gateway sets up the delivery of access logs as its caller; these actions support no resource."""
+    if name in ("POST", "PATCH") and operation.value("accessLogSettings.destinationArn"):
+        for action in ("CreateLogDelivery", "DescribeResourcePolicies", "PutResourcePolicy"):
+            yield Check(action=f"logs:{action}", resource="*", context={})
 
 
 def _for_signer(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:

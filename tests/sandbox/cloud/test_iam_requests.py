@@ -278,6 +278,17 @@ PASS = ("iam:PassRole", ROLE)
             [("apigateway:PATCH", "~/apis/a/stages/$default")],
         ),
         (
+            "apigatewayv2",
+            "CreateStage",
+            {"ApiId": "a", "StageName": "s", "AccessLogSettings": {"DestinationArn": "arn:g", "Format": "f"}},
+            [
+                ("apigateway:POST", "~/apis/a/stages"),
+                ("logs:CreateLogDelivery", "*"),
+                ("logs:DescribeResourcePolicies", "*"),
+                ("logs:PutResourcePolicy", "*"),
+            ],
+        ),
+        (
             "kms",
             "CreateAlias",
             {"AliasName": "alias/data", "TargetKeyId": "1234"},
@@ -494,12 +505,6 @@ PASS = ("iam:PassRole", ROLE)
                 "Tags": [{"Key": "a", "Value": "b"}],
             },
             [("rds:CreateDBProxy", "*"), ("rds:AddTagsToResource", "arn:aws:rds:~db-proxy:*"), PASS],
-        ),
-        (
-            "signer",
-            "PutSigningProfile",
-            {"profileName": "p", "platformId": "AWSLambda-SHA384-ECDSA", "tags": {"a": "b"}},
-            [("signer:PutSigningProfile", "*"), ("signer:TagResource", "arn:aws:signer:~/signing-profiles/p")],
         ),
         (
             "cloudtrail",

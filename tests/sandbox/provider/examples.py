@@ -22,6 +22,7 @@ TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
+CERTIFICATE = "arn:aws:acm:eu-central-1:000000000001:certificate/11111111-1111-4111-8111-111111111111"
 HANDLER = """
 def handler(event, context):
     if event.get("fail"):
@@ -138,6 +139,14 @@ def _drift_event_config(functions: Any, state: Any) -> str:
 def _drift_secret_rotation(secrets: Any, state: Any) -> str:
     secrets.rotate_secret(SecretId=state.id, RotationRules={"AutomaticallyAfterDays": 90}, RotateImmediately=False)
     return "rotationRules.automaticallyAfterDays"
+
+
+def _drift_authorizer(gateway: Any, state: Any) -> str:
+    configuration = {"Issuer": "https://login.example/", "Audience": ["intruder"]}
+    gateway.update_authorizer(
+        ApiId=state.outputs.values["apiId"], AuthorizerId=state.id, JwtConfiguration=configuration
+    )
+    return "jwtConfiguration.audiences[0]"
 
 
 def _drift_environment(functions: Any, state: Any) -> str:
@@ -980,6 +989,75 @@ EXAMPLES = (
         },
         {"defaultRouteSettings": {"throttlingBurstLimit": 6, "throttlingRateLimit": 10}, "tags": {"a": "b"}},
         importable="${id.apiId}/$default",
+    ),
+    Example(
+        "authorizer",
+        "aws:apigatewayv2/authorizer:Authorizer",
+        {
+            "apiId": "${api}",
+            "authorizerType": "JWT",
+            "identitySources": ["$request.header.Authorization"],
+            "jwtConfiguration": {"issuer": "https://login.example/", "audiences": ["api"]},
+            "name": "tokens",
+        },
+        {"jwtConfiguration": {"issuer": "https://login.example/", "audiences": ["api", "app"]}},
+        _drift_authorizer,
+        "apigatewayv2",
+        importable="${id.apiId}/${id}",
+    ),
+    Example(
+        "guarded route",
+        "aws:apigatewayv2/route:Route",
+        {
+            "apiId": "${api}",
+            "routeKey": "POST /guarded",
+            "target": "integrations/${integration}",
+            "authorizationType": "JWT",
+            "authorizerId": "${authorizer}",
+            "authorizationScopes": ["write", "admin"],
+        },
+        {"authorizationScopes": ["write"]},
+        importable="${id.apiId}/${id}",
+    ),
+    Example(
+        "domain",
+        "aws:apigatewayv2/domainName:DomainName",
+        {
+            "domainName": "api.example.com",
+            "domainNameConfiguration": {
+                "certificateArn": CERTIFICATE,
+                "endpointType": "REGIONAL",
+                "securityPolicy": "TLS_1_2",
+            },
+            "tags": {"a": "b"},
+        },
+        {
+            "domainNameConfiguration": {
+                "certificateArn": CERTIFICATE.replace("1", "2"),
+                "endpointType": "REGIONAL",
+                "securityPolicy": "TLS_1_2",
+            },
+            "tags": {"c": "d"},
+        },
+    ),
+    Example(
+        "mapped domain",
+        "aws:apigatewayv2/domainName:DomainName",
+        {
+            "domainName": "mapped.example.com",
+            "domainNameConfiguration": {
+                "certificateArn": CERTIFICATE,
+                "endpointType": "REGIONAL",
+                "securityPolicy": "TLS_1_2",
+            },
+        },
+    ),
+    Example(
+        "mapping",
+        "aws:apigatewayv2/apiMapping:ApiMapping",
+        {"apiId": "${api}", "domainName": "${mapped domain}", "stage": "${stage}"},
+        {"apiMappingKey": "v1"},
+        importable="${id}/${id.domainName}",
     ),
     Example("bucket", "aws:s3/bucket:Bucket", {"forceDestroy": True, "tags": {"a": "b"}}, {"tags": {"a": "c"}}),
     Example(
