@@ -105,7 +105,8 @@ def check(operation: str, request: Mapping[str, Any]) -> None:
 
 def _check(shape: Any, value: Any, path: tuple[str, ...]) -> None:
     kind = shape.type_name
-    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
+    fits = isinstance(value, _TYPES[kind]) and (kind == "boolean") == isinstance(value, bool)
+    if not fits:
         where = ".".join(path) or "the request"
         raise ServiceError("SerializationException", f"{where} is no {kind}")
     if kind == "structure":
