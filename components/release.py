@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import cloudwatch, codedeploy, ssm
 
 from components.metrics import NAMESPACE, Metric, expression, share
-from components.release_driver import RolledBackError, Traffic, UnhealthyError
+from components.release_driver import RolledBackError, StrandedError, Traffic, UnhealthyError
 from components.role import Grant, Role, RoleArgs, use_key
 
 if TYPE_CHECKING:
@@ -252,9 +252,11 @@ async def _shift(args: ReleaseArgs, hook: pulumi.ResourceHookArgs) -> None:
     )
     try:
         how = await asyncio.to_thread(traffic.shift, version)
-    except (UnhealthyError, RolledBackError) as error:
-        event = "rolled-back" if isinstance(error, RolledBackError) else "refused"
-        await asyncio.to_thread(args.ledger.record, event, resource=hook.urn, version=version, why=str(error))
+    except (UnhealthyError, RolledBackError, StrandedError) as error:
+        events = {UnhealthyError: "refused", RolledBackError: "rolled-back", StrandedError: "stranded"}
+        await asyncio.to_thread(
+            args.ledger.record, events[type(error)], resource=hook.urn, version=version, why=str(error)
+        )
         raise
     await asyncio.to_thread(args.ledger.record, "live", resource=hook.urn, version=version, how=how)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")
 # How often in a row the new version must fail its own check, while it has part of the traffic, to be taken back.
 FAILED_CHECKS = 3
+# How long traffic may take to come back after a deployment has failed: one move of the alias.
+ROLLBACK_SECONDS = 120
 
 
 class GateClosedError(Exception):
@@ -37,6 +39,10 @@ class UnhealthyError(Exception):
 
 class RolledBackError(Exception):
     """The new version had traffic and lost it again; the old one serves."""
+
+
+class StrandedError(Exception):
+    """The new version failed, and traffic is not back with the old one: somebody must look, now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,19 +122,19 @@ class Ledger:
             GateClosedError: it cannot be written.
         """
         now = datetime.now(UTC)
-        entry = {
-            "schema": "product-api/ledger/1",
-            "event": event,
-            "at": now.isoformat(timespec="milliseconds"),
-            "stack": self.stack,
-            "run": self.run,
-            "by": self._by,
-            "actor": os.environ.get("GITHUB_ACTOR", ""),
-            **self.release,
-            **facts,
-        }
         key = f"entries/{self.stack}/{now:%Y/%m/%d/%H%M%S.%fZ}-{self.run}-{uuid.uuid4().hex[:6]}.json"
         with self._explained(f"s3://{self.bucket}/{key} cannot be written"):
+            entry = {
+                "schema": "product-api/ledger/1",
+                "event": event,
+                "at": now.isoformat(timespec="milliseconds"),
+                "stack": self.stack,
+                "run": self.run,
+                "by": self._by,
+                "actor": os.environ.get("GITHUB_ACTOR", ""),
+                **self.release,
+                **facts,
+            }
             self._s3.put_object(
                 Bucket=self.bucket,
                 Key=key,
@@ -203,6 +209,7 @@ class Traffic:
         Raises:
             UnhealthyError: it fails before any traffic.
             RolledBackError: its deployment failed or was stopped, and the old version serves.
+            StrandedError: it failed, and the old version does not serve all traffic.
         """
         deployment = self._running(version)
         if deployment is None:
@@ -228,15 +235,16 @@ class Traffic:
     def _running(self, version: str) -> str | None:
         """Return the deployment of `version` that is under way; another's is somebody else's."""
         found = self._codedeploy.list_deployments(
-            applicationName=self.application, deploymentGroupName=self.group, includeOnlyStatuses=list(RUNNING[:3])
+            applicationName=self.application, deploymentGroupName=self.group, includeOnlyStatuses=list(RUNNING)
         )["deployments"]
         for deployment in found:
-            content = self._get(deployment)["revision"].get("appSpecContent") or {}
-            target = _target(content.get("content") or "{}")
-            if target != version:
+            info = self._get(deployment)
+            target = _target(info["revision"])
+            if target != version or info["creator"] == "codeDeployRollback":
+                what = f"version {target}" if target else "something else"
                 raise UnhealthyError(
-                    f"version {target} is being deployed ({deployment}): wait for its end, or stop it (aws deploy "
-                    f"stop-deployment --deployment-id {deployment}), and run the update again"
+                    f"{what} is being deployed ({deployment}, by {info['creator']}): wait for its end, or stop it (aws "
+                    f"deploy stop-deployment --deployment-id {deployment}), and run the update again"
                 )
             return str(deployment)
         return None
@@ -264,7 +272,6 @@ class Traffic:
     def _invoke(self, version: str, event: Mapping[str, object]) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        # The full name: permissions name the version, and not every check of them looks at a qualifier.
         try:
             answer = self._lambda.invoke(
                 FunctionName=self.function, Qualifier=version, Payload=json.dumps(event).encode()
@@ -307,6 +314,7 @@ class Traffic:
         return info
 
     def _wait(self, deployment: str, version: str) -> None:
+        """Wait for a deployment's end; the new version must pass its own check meanwhile."""
         failed, pause, told = 0, 0.5, ""
         while (info := self._get(deployment))["status"] in RUNNING:
             weight = self._weight(version)
@@ -316,33 +324,57 @@ class Traffic:
             failed = 0 if self._invoke(version, {"check": True}).get("healthy") is True else failed + 1
             if failed == FAILED_CHECKS:
                 self.say(f"version {version} failed its check {failed} times in a row: stopping {deployment}")
-                self._codedeploy.stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
+                self._stop(deployment)
             time.sleep(pause)
             pause = min(pause * 1.5, 5.0)
+        ill = f"it failed its own check {failed} times in a row" if failed >= FAILED_CHECKS else ""
         if info["status"] == "Succeeded":
+            if ill:
+                raise StrandedError(self._stranded(version, deployment, ill))
             self.say(f"{deployment}: version {version} serves")
             return
-        self._wait_for_rollback(info)
-        why = (info.get("errorInformation") or {}).get("message") or info["status"]
-        if failed >= FAILED_CHECKS:
-            why = f"it failed its own check {failed} times in a row"
-        serving = self._lambda.get_alias(FunctionName=self.function, Name=self.alias)["FunctionVersion"]
+        why = ill or (info.get("errorInformation") or {}).get("message") or info["status"]
+        serving = self._wait_for_rollback(deployment, version)
+        if serving is None:
+            raise StrandedError(self._stranded(version, deployment, why))
         raise RolledBackError(
             f"version {version} of {self.function} was rolled back ({deployment}): {why}. Version {serving} serves. "
             "Mend the release and run the update again, which tries anew"
         )
 
-    def _wait_for_rollback(self, info: Mapping[str, Any]) -> None:
-        """Wait until CodeDeploy has put the traffic back; the update's end must find the old version serving."""
-        for _ in range(120):
-            rollback = (info.get("rollbackInfo") or {}).get("rollbackDeploymentId")
-            if rollback and self._get(rollback)["status"] not in RUNNING:
-                return
-            weights = self._lambda.get_alias(FunctionName=self.function, Name=self.alias).get("RoutingConfig") or {}
-            if not rollback and not weights.get("AdditionalVersionWeights"):
-                return
+    def _stop(self, deployment: str) -> None:
+        """Stop a deployment and have it rolled back; one that has ended in this moment cannot be."""
+        with contextlib.suppress(self._codedeploy.exceptions.DeploymentAlreadyCompletedException):
+            self._codedeploy.stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
+
+    def _wait_for_rollback(self, deployment: str, version: str) -> str | None:
+        """Wait until the traffic is back, and return the version that has it; None where it does not come back.
+
+        The alias decides. What CodeDeploy says of a rollback may come later than the end of the deployment, and a
+        rollback may fail as the deployment did.
+        """
+        for _ in range(ROLLBACK_SECONDS):
+            rollback = (self._get(deployment).get("rollbackInfo") or {}).get("rollbackDeploymentId")
+            ended = not rollback or self._get(rollback)["status"] not in RUNNING
+            alias = self._lambda.get_alias(FunctionName=self.function, Name=self.alias)
+            serving, weights = alias["FunctionVersion"], alias.get("RoutingConfig") or {}
+            if ended and serving != version and not weights.get("AdditionalVersionWeights"):
+                return str(serving)
+            if rollback and ended:
+                return None
             time.sleep(1)
-            info = self._get(str(info["deploymentId"]))
+        return None
+
+    def _stranded(self, version: str, deployment: str, why: str) -> str:
+        alias = self._lambda.get_alias(FunctionName=self.function, Name=self.alias)
+        weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        shares = "".join(f" and {weight:.0%} to version {other}" for other, weight in weights.items())
+        return (
+            f"version {version} of {self.function} failed ({deployment}: {why}), and was not taken back: alias "
+            f"{self.alias} points at version {alias['FunctionVersion']}{shares}. Point it at the version that is well "
+            f"(aws lambda update-alias --function-name {self.function} --name {self.alias} --function-version VERSION "
+            "--routing-config {}), and run the update again once the release is mended"
+        )
 
     def _weight(self, version: str) -> str:
         alias = self._lambda.get_alias(FunctionName=self.function, Name=self.alias)
@@ -352,10 +384,15 @@ class Traffic:
         return f"{weights.get(version, 0):.0%}"
 
 
-def _target(appspec: str) -> str:
-    [resource] = json.loads(appspec)["Resources"]
-    [function] = resource.values()
-    return str(function["Properties"]["TargetVersion"])
+def _target(revision: Mapping[str, Any]) -> str | None:
+    """Return the version that a revision of ours deploys; None for one that this module did not write."""
+    content = (revision.get("appSpecContent") or {}).get("content") or ""
+    try:
+        [resource] = json.loads(content)["Resources"]
+        [function] = resource.values()
+        return str(function["Properties"]["TargetVersion"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _short(answer: Mapping[str, object]) -> str:
