@@ -69,12 +69,12 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float]) -> dict[str, Any]:
 
     handle = engine.stack(rehearsal)
     with step("preview", seconds) as running:
-        seen = preview = engine.run(handle.preview, running.progress, rehearsal, refresh=started.restored)
+        seen = preview = engine.run(handle.preview, running.progress, rehearsal.config_file, refresh=started.restored)
         running.detail = f"{seen.changed} to change; {_verdict(seen)}"
     with step("update", seconds) as running:
         if preview.changed or started.restored:
             try:
-                seen = engine.run(handle.up, running.progress, rehearsal, refresh=started.restored)
+                seen = engine.run(handle.up, running.progress, rehearsal.config_file, refresh=started.restored)
             finally:
                 rehearsal.sandbox.save()
             running.detail = seen.describe()

@@ -15,7 +15,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.cloud import assume, devices, functions, identities, messaging, openid, patches, services, storage, trails
+from sandbox.cloud import (
+    assume,
+    devices,
+    functions,
+    identities,
+    messaging,
+    offers,
+    openid,
+    patches,
+    services,
+    storage,
+    trails,
+)
 from sandbox.cloud.clock import Clock, ScaleError
 from sandbox.cloud.databases import Fleet
 from sandbox.cloud.iam.enforcement import Enforcer
@@ -85,6 +97,8 @@ class Cloud:
         patches.authorise_as_aws(self._enforcer)
         patches.wrap_service("sts", assume.sts(self._issuer))
         patches.wrap_service("rds", self._rds)
+        patches.expect(rds, "_xml", "status", "root_tag", "inner")
+        patches.wrap_service("rds", offers.rds(rds))
         patches.wrap_service("lambda", functions.answer_as_aws)
         patches.wrap_service("apigateway", services.http_api(self._endpoint))
         patches.wrap_service("secretsmanager", services.secrets_manager(secrets))
