@@ -82,7 +82,7 @@ class Scope:
     @property
     def untagging(self) -> dict[str, dict[str, str | Sequence[str]]]:
         """The condition that a request takes tags off a thing of the stack's own, but not those that say whose."""
-        return {**self.tagged, "ForAllValues:StringNotEquals": {"aws:TagKeys": OWNER}}
+        return both(self.tagged, {"ForAllValues:StringNotEquals": {"aws:TagKeys": OWNER}})
 
 
 def both(*conditions: Conditions) -> dict[str, dict[str, str | Sequence[str]]]:

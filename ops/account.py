@@ -8,13 +8,15 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ops.rehearsal import ACCOUNT, POLICIES, ROOT
+from ops.console import say
+from ops.rehearsal import ACCOUNT, POLICIES, ROOT, account_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ops.rehearsal import Rehearsal
+    from ops.target import Target
 
 # Where the modules of this repository are that the program may import.
 _MODULES = (ROOT / "account", ROOT / "components", ROOT)
@@ -71,10 +73,10 @@ def bring_up_account(rehearsal: Rehearsal, progress: Callable[[str], None]) -> B
     from ops import engine
 
     handle = engine.stack(account)
-    seen = preview = engine.run(handle.preview, progress, account)
+    seen = preview = engine.run(handle.preview, progress, account.config_file)
     if preview.changed:
         try:
-            seen = engine.run(handle.up, progress, account)
+            seen = engine.run(handle.up, progress, account.config_file)
         finally:
             account.sandbox.save()
     _remember(account, inputs)
@@ -87,6 +89,43 @@ def bring_up_account(rehearsal: Rehearsal, progress: Callable[[str], None]) -> B
         packs=preview.packs,
         findings=preview.findings,
     )
+
+
+def bring_up_account_on_aws(
+    target: Target, backend: str, secrets_provider: str, progress: Callable[[str], None]
+) -> tuple[Brought, dict[str, Any]]:
+    """Bring up, on AWS, what the account of a stack has once, and return what came of it with the outputs.
+
+    Args:
+        target: any stack of the account, on AWS.
+        backend: the URL of the state.
+        secrets_provider: that encrypts what is secret in it.
+        progress: gets a line per resource.
+
+    Raises:
+        CommandError: a policy forbids it, or the engine failed.
+    """
+    from ops import engine
+
+    stack = account_stack(target.names.account)
+    settings = ACCOUNT.settings_file(stack)
+    before = settings.read_bytes()
+    handle = engine.stack_on_aws(target, ACCOUNT, stack, backend, secrets_provider)
+    if settings.read_bytes() != before:
+        say(f"  account/{settings.name} names the secrets provider now: commit it")
+    seen = preview = engine.run(handle.preview, progress, None)
+    if preview.changed:
+        seen = engine.run(handle.up, progress, None)
+    brought = Brought(
+        stack=stack,
+        account=target.names.account,
+        changed=seen.changed,
+        described=seen.describe() if preview.changed else "nothing to change",
+        changes=dict(seen.changes),
+        packs=preview.packs,
+        findings=preview.findings,
+    )
+    return brought, {key: output.value for key, output in handle.outputs().items()}
 
 
 def digest(account: Rehearsal) -> str:
@@ -135,14 +174,3 @@ def _remembered(account: Rehearsal) -> str | None:
 
 def _remember(account: Rehearsal, inputs: str) -> None:
     _memory(account).write_text(inputs)
-
-
-def outputs(rehearsal: Rehearsal) -> dict[str, Any]:
-    """Return what the account's own stack tells: names of ledger, artifacts and roles; empty where it is not up."""
-    try:
-        state = json.loads(rehearsal.account.state_file.read_text())
-    except (OSError, ValueError):
-        return {}
-    resources = ((state.get("checkpoint") or {}).get("latest") or {}).get("resources") or []
-    stack = next((each for each in resources if each["type"] == "pulumi:pulumi:Stack"), {})
-    return dict(stack.get("outputs") or {})

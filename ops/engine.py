@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import textwrap
@@ -18,14 +19,16 @@ from pulumi.automation.errors import create_command_error
 
 from ops.console import CommandError, say
 from ops.exit_codes import Exit
-from ops.rehearsal import ROOT
+from ops.rehearsal import POLICIES, ROOT, engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pulumi.automation import EngineEvent
 
-    from ops.rehearsal import Rehearsal
+    from ops.rehearsal import Program, Rehearsal
+    from ops.target import Target
 
 CHANGES = {"create": "created", "update": "changed", "replace": "replaced", "delete": "deleted", "same": "unchanged"}
 _TAGS = re.compile(r"<\{%[^%]*%\}>")  # colours, as the engine marks them in events
@@ -159,6 +162,49 @@ def stack(rehearsal: Rehearsal) -> Stack:
         raise failed(error, Observed()) from error
 
 
+def stack_on_aws(target: Target, program: Program, stack: str, backend: str, secrets_provider: str) -> Stack:
+    """Return the handle of a stack that lives on AWS, making it in its backend when it is new.
+
+    The engine writes the secrets provider of a new stack into its settings in the checkout, which are to be committed.
+
+    Args:
+        target: where it lives.
+        program: whose stack it is.
+        stack: its name.
+        backend: the URL of the state, unless the caller has set another.
+        secrets_provider: that encrypts what is secret in it.
+
+    Raises:
+        CommandError: the stack cannot be made or selected.
+    """
+    found = engine()
+    path = f"{found.path.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    if shutil.which("pulumi-language-python", path=path) is None:
+        raise CommandError(
+            f"{found.path} has no language host beside it (pulumi-language-python): install Pulumi from its official "
+            "release, and run the command again"
+        )
+    env = {
+        "PULUMI_BACKEND_URL": backend,
+        "PULUMI_OPTION_POLICY_PACK": str(POLICIES),
+        **os.environ,
+        "PATH": path,
+        "AWS_REGION": target.names.region,
+    }
+    os.environ.clear()
+    os.environ.update(env)
+    command = Command()
+    command.command = str(found.path)
+    command.program = program.directory
+    try:
+        workspace = LocalWorkspace(
+            work_dir=str(program.directory), pulumi_command=command, secrets_provider=secrets_provider
+        )
+        return Stack.create_or_select(stack, workspace)
+    except automation.CommandError as error:
+        raise failed(error, Observed()) from error
+
+
 def observe(progress: Callable[[str], None]) -> tuple[Observed, Callable[[EngineEvent], None]]:
     """Return a collector and the callback that fills it from events; `progress` gets a line per resource."""
     seen = Observed()
@@ -195,28 +241,23 @@ def observe(progress: Callable[[str], None]) -> tuple[Observed, Callable[[Engine
 
 
 def run(
-    operation: Callable[..., Any], progress: Callable[[str], None], rehearsal: Rehearsal, *, refresh: bool = False
+    operation: Callable[..., Any], progress: Callable[[str], None], config_file: Path | None, *, refresh: bool = False
 ) -> Observed:
     """Run a preview or an update to its end, and return what was observed.
 
     Args:
         operation: the method of the stack's handle.
         progress: gets a line per resource.
-        rehearsal: the stack.
+        config_file: the settings as a rehearsal uses them; None for the stack's own.
         refresh: whether resources are read first: those of an account that was brought back may have other addresses.
 
     Raises:
         CommandError: it failed.
     """
     seen, on_event = observe(progress)
+    given = {} if config_file is None else {"config_file": str(config_file)}
     try:
-        operation(
-            on_event=on_event,
-            config_file=str(rehearsal.config_file),
-            refresh=refresh,
-            suppress_progress=True,
-            color="never",
-        )
+        operation(on_event=on_event, refresh=refresh, suppress_progress=True, color="never", **given)
     except automation.CommandError as error:
         raise failed(error, seen) from error
     return seen

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from naming import Names
 from ops.console import CommandError, say
 from ops.exit_codes import Exit
 from sandbox import session
@@ -90,6 +91,17 @@ def read_settings(stack: str) -> dict[str, Any]:
     return PRODUCT.settings(stack)
 
 
+def names_of(stack: str) -> Names:
+    """Return the names of a stack of the product API.
+
+    Raises:
+        CommandError: there is no such stack.
+    """
+    settings = read_settings(stack)
+    account, region = str(settings[f"{PROJECT}:account"]), str(settings["aws:region"])
+    return Names(project=PROJECT, stack=stack, region=region, account=account)
+
+
 def account_stack(account: str) -> str:
     """Return the stack of `account/` that is an account's own.
 
@@ -104,10 +116,15 @@ def account_stack(account: str) -> str:
     )
 
 
-def project_setting(stack: str, key: str) -> str:
-    """A setting of this project as text: the stack's own value, else the default of Pulumi.yaml."""
+def setting(stack: str, key: str) -> Any:
+    """A setting of this project: the stack's own value, else the default of Pulumi.yaml."""
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    return str(read_settings(stack).get(f"{PROJECT}:{key}", declared[key].get("default")))
+    return read_settings(stack).get(f"{PROJECT}:{key}", declared[key].get("default"))
+
+
+def project_setting(stack: str, key: str) -> str:
+    """The same as text."""
+    return str(setting(stack, key))
 
 
 def selected_stack(env: Mapping[str, str], program: Program = PRODUCT) -> str | None:
@@ -226,6 +243,18 @@ class Rehearsal:
         text = yaml.safe_dump(document, sort_keys=False)
         if not copy.exists() or copy.read_text() != text:
             copy.write_text(text)
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, as its state has them; empty where it is not up."""
+        try:
+            state = json.loads(self.state_file.read_text())
+        except (OSError, ValueError):
+            return {}
+        for resource in ((state.get("checkpoint") or {}).get("latest") or {}).get("resources") or []:
+            if resource["type"] == "pulumi:pulumi:Stack":
+                return dict(resource.get("outputs") or {})
+        return {}
 
     def pending_operations(self) -> list[str]:
         """The resources that an update which was cut off left in between, by URN."""

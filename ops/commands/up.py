@@ -82,21 +82,23 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float], time_scale: float) -> d
         build_for(stack, running)
     with step("sandbox", seconds) as running:
         started = rehearsal.start(running)
-    from ops import engine  # the SDK, half a second, while nothing waits for it
+    from ops import approval, engine  # the SDK, half a second, while nothing waits for it
     from ops.account import bring_up_account
 
     with step("account", seconds) as running:
         account = bring_up_account(rehearsal, running.progress)
-        running.detail = f"{account.stack}: {account.described}"
+        approvals = approval.play(rehearsal, approval.at_hand(stack))
+        given = f"; approved by {' and '.join(each.who for each in approvals)}" if approvals else ""
+        running.detail = f"{account.stack}: {account.described}{given}"
     handle = engine.stack(rehearsal)
     with step("preview", seconds) as running:
-        seen = preview = engine.run(handle.preview, running.progress, rehearsal, refresh=started.restored)
+        seen = preview = engine.run(handle.preview, running.progress, rehearsal.config_file, refresh=started.restored)
         running.detail = f"{seen.changed} to change; {_verdict(seen)}"
     with step("update", seconds) as running:
         if preview.changed or started.restored:
             with _visited(handle) as visitors, rehearsal.sandbox.pace(time_scale):
                 try:
-                    seen = engine.run(handle.up, running.progress, rehearsal, refresh=started.restored)
+                    seen = engine.run(handle.up, running.progress, rehearsal.config_file, refresh=started.restored)
                 finally:
                     rehearsal.sandbox.save()
             running.detail = seen.describe()

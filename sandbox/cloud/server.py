@@ -25,6 +25,7 @@ from sandbox.cloud import (
     login,
     machines,
     messaging,
+    offers,
     openid,
     patches,
     services,
@@ -120,6 +121,8 @@ class Cloud:
         patches.authorise_as_aws(self._enforcer)
         patches.wrap_service("sts", assume.sts(self._issuer))
         patches.wrap_service("rds", self._rds)
+        patches.expect(rds, "_xml", "status", "root_tag", "inner")
+        patches.wrap_service("rds", offers.rds(rds))
         signatures = Signatures(directory / "signer")
         patches.wrap_service("lambda", functions.answer_as_aws)
         for wrapper in (CodeSigning(signatures), Concurrency(), Asynchronous(self._clock, delivery, self._enforcer)):
