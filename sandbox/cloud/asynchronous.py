@@ -81,7 +81,8 @@ class Asynchronous:
             return await self._configure(inner, request, matched[1])
         if (matched := _FUNCTION.match(path)) and request.method in ("POST", "PUT"):
             asked = request.json()
-            record = self._module._functions.get(matched[1]) if matched[1] else None
+            name = self._module._resolve_request_scoped_name_and_qualifier(matched[1])[0] if matched[1] else None
+            record = self._module._functions.get(name) if name else None
             role = asked.get("Role") or ((record or {}).get("config") or {}).get("Role")
             target = (asked.get("DeadLetterConfig") or {}).get("TargetArn")
             if role and target and (why := self._unusable(role, target, "provided")):

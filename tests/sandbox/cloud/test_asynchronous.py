@@ -177,13 +177,13 @@ def test_a_throttled_event_waits_until_it_is_too_old(cloud: Cloud, role: str) ->
 def test_a_destination_is_the_functions_own_business(cloud: Cloud) -> None:
     """Its role must be allowed it: when it is configured, and when something is delivered."""
     own = cloud.role("unable")
-    cloud.function("unable", FAILING, own)
+    arn = cloud.function("unable", FAILING, own)
     client, iam = cloud.client("lambda"), cloud.client("iam")
     target = queue(cloud, "unreachable")
     with pytest.raises(client.exceptions.InvalidParameterValueException, match=f"SendMessage on {target}"):
         client.put_function_event_invoke_config(FunctionName="unable", DestinationConfig=destinations(OnFailure=target))
     with pytest.raises(client.exceptions.InvalidParameterValueException, match="SendMessage on SQS"):
-        client.update_function_configuration(FunctionName="unable", DeadLetterConfig={"TargetArn": target})
+        client.update_function_configuration(FunctionName=arn, DeadLetterConfig={"TargetArn": target})
     statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": target}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_role_policy(RoleName="unable", PolicyName="inline", PolicyDocument=document)
@@ -218,7 +218,7 @@ def test_versions_share_what_their_function_reserves(cloud: Cloud, role: str, tm
     begun, end = tmp_path / "begun", tmp_path / "end"
     event = {"begun": str(begun), "end": str(end)}
     answers: list[Any] = []
-    thread = threading.Thread(target=lambda: answers.append(cloud.invoke("waiting", event, Qualifier="1")))
+    thread = threading.Thread(target=lambda: answers.append(cloud.invoke("waiting", event)))
     thread.start()
     try:
         deadline = time.monotonic() + 30
@@ -226,7 +226,7 @@ def test_versions_share_what_their_function_reserves(cloud: Cloud, role: str, tm
             assert time.monotonic() < deadline
             time.sleep(0.01)
         with pytest.raises(client.exceptions.TooManyRequestsException):
-            cloud.invoke("waiting", {})
+            cloud.invoke("waiting", {}, Qualifier="1")
     finally:
         end.touch()
         thread.join()

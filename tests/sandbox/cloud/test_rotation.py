@@ -189,6 +189,20 @@ def test_a_rotation_that_fails_is_tried_again(cloud: Cloud, function: str, broke
     assert client.get_secret_value(SecretId=arn)["SecretString"] == f"new {token[:8]}"
 
 
+def test_a_rotation_that_leaves_the_old_value_has_failed(cloud: Cloud) -> None:
+    """Even when every step answers; the new version stays pending, and empty."""
+    idle = cloud.function("idle", "def handler(event, context): return None", cloud.role("idle"))
+    admit(cloud, "idle", ACCOUNT)
+    arn, client = secret(cloud, "unfinished"), cloud.client("secretsmanager")
+    token = client.rotate_secret(SecretId=arn, RotationLambdaARN=idle)["VersionId"]
+    until(lambda: "finishSecret has not made the new version AWSCURRENT" in cloud.log())
+    found = client.describe_secret(SecretId=arn)
+    assert found["VersionIdsToStages"][token] == ["AWSPENDING"]
+    assert "LastRotatedDate" not in found
+    with pytest.raises(client.exceptions.ResourceNotFoundException, match="can't find the specified secret value"):
+        client.get_secret_value(SecretId=arn, VersionStage="AWSPENDING")
+
+
 def test_a_rotation_comes_when_it_is_due(cloud: Cloud, function: str) -> None:
     """On the sandbox's clock; once it is cancelled, none comes."""
     arn, client = secret(cloud, "due"), cloud.client("secretsmanager")
