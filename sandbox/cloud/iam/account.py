@@ -54,6 +54,8 @@ class Emulated:
         if service == "lambda" and resource.startswith("function:"):
             name = resource.split(":")[1]
             return dict((_module("lambda_svc")._functions.get(name) or {}).get("tags") or {})
+        if service == "budgets":
+            return dict(_module("budgets")._tags.get(arn) or {})
         if service == "s3":
             return dict(_module("s3")._bucket_tags.get(resource.partition("/")[0]) or {}) if "/" not in resource else {}
         return _collected(service, arn)
