@@ -1,4 +1,8 @@
-"""A status page that stands when the API does not: two files in a bucket, shown by CloudFront, and nothing of ours."""
+"""A status page that stands when the API does not: two files in a bucket, shown by CloudFront, and nothing of ours.
+
+`status.json` has `state` (operational, degraded, down, maintenance; all else is shown as not known), `message`, `since`
+(ISO 8601), and `history`: a list of the same, newest first, with `until`.
+"""
 
 from __future__ import annotations
 

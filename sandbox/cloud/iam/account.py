@@ -61,6 +61,8 @@ class Emulated:
             return dict((kept.store(code_signing.STORE).get(arn) or {}).get("Tags") or {})
         if service == "signer":
             return dict((_module("signer")._profiles.get(resource.rpartition("/")[2]) or {}).get("tags") or {})
+        if service == "budgets":
+            return dict(_module("budgets")._tags.get(arn) or {})
         if service == "s3":
             return dict(_module("s3")._bucket_tags.get(resource.partition("/")[0]) or {}) if "/" not in resource else {}
         if service == "codedeploy":
