@@ -34,6 +34,7 @@ class Clause:
         if_exists: Whether it also holds where the key is absent.
         key: In small letters.
         values: Any of them fulfils it, or with a negative operator: none may.
+        shown: The key as it was written.
     """
 
     operator: str
@@ -41,6 +42,7 @@ class Clause:
     if_exists: bool = False
     key: str
     values: frozenset[str]
+    shown: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ def _clause(condition: Condition) -> Clause:
         if_exists=condition.if_exists,
         key=condition.key,
         values=frozenset(condition.values or ()),
+        shown=condition.pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~"),
     )
 
 
@@ -440,9 +443,8 @@ _OPERATORS = {
 
 def clause_in_words(clause: Clause) -> str:
     """A condition as people read it: `aws:SourceAccount is 123456789012`."""
-    key = {"foranyvalue": f"any of {clause.key}", "forallvalues": f"every {clause.key}"}.get(
-        clause.qualifier, clause.key
-    )
+    name = clause.shown or clause.key
+    key = {"foranyvalue": f"any of {name}", "forallvalues": f"every {name}"}.get(clause.qualifier, name)
     if clause.operator == "null":
         return f"{key} is {'absent' if 'true' in clause.values else 'present'}"
     said = f"{key} {_OPERATORS[clause.operator]} {' or '.join(sorted(clause.values))}"

@@ -296,4 +296,4 @@ class TestLines:
 
     def test_a_condition_that_went_is_what_it_was_bound_by(self) -> None:
         (line,) = lines(read(allow(Condition={"Bool": {"aws:SecureTransport": "true"}})), read(allow()))
-        assert line.instead_of == ("only when aws:securetransport is true",)
+        assert line.instead_of == ("only when aws:SecureTransport is true",)

@@ -71,6 +71,11 @@ class TestClasses:
             (("products",), "products: drops the column name", "destructive")
         ]
 
+    def test_what_has_run_says_which_types_there_are(self) -> None:
+        sql = "ALTER TABLE products ALTER COLUMN id TYPE numeric"
+        assert effects(sql, CREATE)[0][2] == "safe"
+        assert effects(sql, base="0000")[0][2] == "undecidable"
+
     def test_a_column_of_a_table_that_is_made_with_it_is_not(self) -> None:
         (_, found) = migrations.changes(read([], [plan(CREATE, "ALTER TABLE products DROP COLUMN name")]))
         assert found.judged == "safe"

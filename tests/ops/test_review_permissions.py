@@ -196,7 +196,7 @@ class TestResources:
             "function api": [
                 (
                     "+ the service apigateway.amazonaws.com may call lambda:InvokeFunction on it "
-                    "only when aws:sourcearn is like that of front"
+                    "only when aws:SourceArn is like that of front"
                 )
             ]
         }

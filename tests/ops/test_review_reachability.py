@@ -258,7 +258,7 @@ class TestPolicies:
     def test_under_a_condition_it_is_told_but_not_open(self) -> None:
         bound = self.opened("*", Condition={"StringEquals": {"aws:SourceAccount": ACCOUNT}})
         (way,) = reachability.changes(read([], bound), ACCOUNT).gained
-        assert (way.open, way.guard) == (False, f"only when aws:sourceaccount is {ACCOUNT}")
+        assert (way.open, way.guard) == (False, f"only when aws:SourceAccount is {ACCOUNT}")
 
     def test_another_account_is_told_and_one_s_own_is_not(self) -> None:
         assert [] == told([], self.opened({"AWS": ACCOUNT}))
