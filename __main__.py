@@ -27,6 +27,7 @@ from components.probe import Probe, ProbeArgs
 from components.release import Release, ReleaseArgs
 from components.release_driver import Cloud, Ledger
 from components.rotation import Rotation, RotationArgs
+from components.status_page import StatusPage, StatusPageArgs
 from components.tunnel import Tunnel, TunnelArgs
 from migrations import rendering
 from naming import Names
@@ -238,6 +239,7 @@ dashboard = Dashboard(
         log_group=api_function.log_group,
     ),
 )
+page = StatusPage("status", StatusPageArgs(names=names))
 Budget("budget", BudgetArgs(names=names, usd=stack.budget_usd, topic_arn=notifications.warning_arn))
 if stack.database_tunnel:
     tunnel = Tunnel(
@@ -256,6 +258,8 @@ pulumi.export("apiFunction", api_function.name)
 pulumi.export("apiVersion", release.version)
 pulumi.export("migratorFunction", migrator.function_name)
 pulumi.export("dashboard", dashboard.name)
+pulumi.export("statusUrl", page.url)
+pulumi.export("statusBucket", page.bucket)
 pulumi.export("planDigest", plan.digest)
 pulumi.export("head", plan.head)
 pulumi.export("codeSha256", digest)

@@ -223,9 +223,19 @@ class Rehearsal:
         """Whether the stack has been made in the sandbox."""
         return self.state_file.exists()
 
+    @property
+    def role(self) -> str | None:
+        """The role that a command acts as: a stack's deploy role, and for what an account has once its root.
+
+        An emulator that is not ours hands out no tokens: there it is the root too.
+        """
+        if self.program is ACCOUNT or self.sandbox.endpoint is not None:
+            return None
+        return names_of(self.stack).deploy_role
+
     def environment(self) -> dict[str, str]:
         """The environment of an engine that runs this project here, with the policy pack in force."""
-        return {**self.sandbox.environment(os.environ), "PULUMI_OPTION_POLICY_PACK": str(POLICIES)}
+        return {**self.sandbox.environment(os.environ, self.role), "PULUMI_OPTION_POLICY_PACK": str(POLICIES)}
 
     def write_config(self) -> None:
         """Write the rehearsal's copy of the settings; what the secrets provider wrote into it stays."""
