@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from botocore.exceptions import ClientError
 from ops import approval as approvals
 from ops.exit_codes import Exit
 from ops.rehearsal import Rehearsal
-from sandbox import session
+from sandbox import second_factor, session
 from tests.e2e.test_preview import UNKNOWN, _kind, _leaves
 from tests.support.checkout import Checkout
 
@@ -246,6 +247,32 @@ def test_down_leaves_it_saved_and_stops_everything(own: Checkout, first: dict[st
     assert (back["changed"], back["looked"]) == (0, False)
 
 
+def approve_as_a_person(copy: Checkout, box: session.Sandbox, env: dict[str, str]) -> None:
+    """With an access key and a second factor, which is all that a person has."""
+    iam = client(box, "iam", env)
+    iam.create_user(UserName="ada", Path="/people/")
+    allowed = [
+        {"Effect": "Allow", "Action": "iam:ListMFADevices", "Resource": "*"},
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": f"arn:aws:iam::{ACCOUNT}:role/*-approver-lead"},
+    ]
+    document = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+    iam.put_user_policy(UserName="ada", PolicyName="approve", PolicyDocument=document)
+    key = iam.create_access_key(UserName="ada")["AccessKey"]
+    person = {**env, "AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    alone = copy.ops("approve", "staging", "--aws", check=False, **person)
+    assert alone.returncode == Exit.FAILED
+    assert "cannot act as product-api-approver-lead" in alone.stderr
+    assert "give the code that yours shows (--mfa)" in alone.stderr
+    device = iam.create_virtual_mfa_device(VirtualMFADeviceName="ada")["VirtualMFADevice"]
+    seed, serial, now = device["Base32StringSeed"].decode(), device["SerialNumber"], time.time()
+    before, code = (second_factor.code(seed, now + step * second_factor.STEP) for step in (-1, 0))
+    iam.enable_mfa_device(UserName="ada", SerialNumber=serial, AuthenticationCode1=before, AuthenticationCode2=code)
+    shown = second_factor.code(seed, time.time() + second_factor.STEP / 2)  # the command takes a moment to start
+    done = copy.ops("approve", "staging", "--aws", "--mfa", shown, "--json", **person)
+    [given] = json.loads(done.stdout)["approvals"]
+    assert given["by"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/product-api-approver-lead/ada"
+
+
 def test_on_aws_the_state_is_where_a_team_finds_it(tmp_path: Path) -> None:
     """AWS is another played account here, which the command meets by endpoint and credentials alone."""
     copy = Checkout.copy(tmp_path / "aws")
@@ -273,5 +300,6 @@ def test_on_aws_the_state_is_where_a_team_finds_it(tmp_path: Path) -> None:
         again = json.loads(copy.ops("bootstrap", "dev", "--aws", "--json", **env).stdout)
         assert {"found"} == {part["state"] for part in again["backend"]}
         assert again["program"]["changed"] == 0
+        approve_as_a_person(copy, found, env)
     finally:
         copy.end()
