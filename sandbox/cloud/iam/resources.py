@@ -846,9 +846,9 @@ def _tagging(operation: Operation, name: str, own: list[Check], known: Known) ->
     if not action or operation.service == "apigateway":
         return
     resources = [check.resource for check in own[:1]]
-    if kind := _MADE.get(f"{operation.service}:{name}"):
+    if made := _MADE.get(f"{operation.service}:{name}"):
         named = operation.service == "signer"  # the others' ids AWS makes up
-        resources = [*_of_type(operation, name, kind, known)] if named else [_wildcard(operation, kind)]
+        resources = [*_of_type(operation, name, made, known)] if named else [_wildcard(operation, made)]
     if operation.service == "logs":
         resources = [one.removesuffix(":log-stream:") for one in resources]  # tagging alone names the group bare
     for arn in resources:
