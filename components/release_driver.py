@@ -33,6 +33,10 @@ class GateClosedError(Exception):
     """The update may not touch data or traffic now; the message says what is missing, and the remedy."""
 
 
+class SnapshotTakenError(Exception):
+    """The snapshot that a migration would go back to is an old one; nothing was changed."""
+
+
 class UnhealthyError(Exception):
     """The new version failed before it had any traffic; the old one serves."""
 
@@ -168,6 +172,29 @@ class Ledger:
                 f"{what}: {error}. The ledger is made by `ops bootstrap {self.stack}`; nothing touches data or traffic "
                 "without a record"
             ) from error
+
+
+def refuse_taken_snapshot(cloud: Cloud, name: str, attempt: int) -> None:
+    """Refuse to go on where a snapshot of this plan and attempt exists: it holds nothing that was written since.
+
+    Args:
+        cloud: Where the database is.
+        name: The snapshot's name.
+        attempt: The attempt that names it.
+
+    Raises:
+        SnapshotTakenError: it exists.
+    """
+    rds = cloud.client("rds")
+    try:
+        [found] = rds.describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"]
+    except rds.exceptions.DBSnapshotNotFoundFault:
+        return
+    raise SnapshotTakenError(
+        f"snapshot {name} is of an earlier update with these migrations ({found.get('SnapshotCreateTime')}) "
+        f"and holds nothing that was written since. Count the attempt up (pulumi config set attempt {attempt + 1}) and "
+        "run the update again, which takes another"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

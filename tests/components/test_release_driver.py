@@ -17,9 +17,11 @@ from components.release_driver import (
     GateClosedError,
     Ledger,
     RolledBackError,
+    SnapshotTakenError,
     StrandedError,
     Traffic,
     UnhealthyError,
+    refuse_taken_snapshot,
 )
 from tests.sandbox.cloud import harness
 
@@ -454,3 +456,22 @@ def test_to_stop_what_has_ended_is_no_error(service: Service) -> None:
     deployment = service.traffic.shift("2")
     service.traffic._stop(deployment)
     assert service.alias == ("2", {})
+
+
+def test_a_snapshot_of_an_earlier_update_is_not_taken_for_a_new_one(played: harness.Cloud, cloud: Cloud) -> None:
+    """The remedy is the next attempt, whose snapshot has another name."""
+    rds = played.client("rds")
+    rds.create_db_instance(
+        DBInstanceIdentifier="products",
+        DBInstanceClass="db.t4g.micro",
+        Engine="postgres",
+        AllocatedStorage=20,
+        MasterUsername="master",
+        ManageMasterUserPassword=True,
+    )
+    rds.get_waiter("db_instance_available").wait(DBInstanceIdentifier="products", WaiterConfig={"Delay": 1})
+    refuse_taken_snapshot(cloud, "before-1", 1)
+    rds.create_db_snapshot(DBInstanceIdentifier="products", DBSnapshotIdentifier="before-1")
+    with pytest.raises(SnapshotTakenError, match=r"before-1 is of an earlier update .*pulumi config set attempt 2"):
+        refuse_taken_snapshot(cloud, "before-1", 1)
+    refuse_taken_snapshot(cloud, "before-2", 2)
