@@ -38,8 +38,8 @@ BOUNDARY = {"iam:permissionsboundary": NAMES.boundary}
 UNSCOPED = {
     "network": {"DescribeNetwork"},
     "machines": {"DescribeMachines", "EquipMachines", "UseAmazonsImages", "FindAmazonsImages"},
-    "data": {"DescribeDatabases", "DescribeEngines", "UseDefaultGroups", "FillTargetGroups"},
-    "secrets": {"ListAliases", "MakeMasterSecret", "MountVaults"},
+    "data": {"DescribeDatabases", "DescribeEngines", "FillTargetGroups", "MountVaults", "UseDefaultGroups"},
+    "secrets": {"ListAliases", "MakeMasterSecret"},
     "functions": {"ListLayers", "DescribeLogGroups"},
     "artifacts": {"ReadSigningJobs", "ListArtifacts", "DecryptForArtifacts", "GenerateDataKeyForArtifacts"},
     "service": {"DescribeAlarms", "ReadApis", "ChangeParts", "DeliverAccessLogs"},
