@@ -309,7 +309,8 @@ def _secrets_reading(scope: Scope) -> Iterator[Grant]:
 
 
 def _secrets(scope: Scope) -> Iterator[Grant]:
-    # Neither GetSecretValue nor PutSecretValue: what is in them is the functions' business.
+    # Neither GetSecretValue nor PutSecretValue: what is in them is the functions' business. UpdateSecret, which changes
+    # a description or a key, could write a value too: AWS has no finer action.
     secrets = scope.own("secretsmanager", "secret:")
     yield _allow(
         "ChangeOwnSecrets",

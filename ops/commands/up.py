@@ -96,7 +96,7 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float], time_scale: float) -> d
         running.detail = f"{seen.changed} to change; {_verdict(seen)}"
     with step("update", seconds) as running:
         if preview.changed or started.restored:
-            with _visited(handle) as visitors, rehearsal.sandbox.pace(time_scale):
+            with _visited(handle if preview.changed else None) as visitors, rehearsal.sandbox.pace(time_scale):
                 try:
                     seen = engine.run(handle.up, running.progress, rehearsal.config_file, refresh=started.restored)
                 finally:
@@ -138,11 +138,11 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float], time_scale: float) -> d
 
 
 @contextlib.contextmanager
-def _visited(handle: Stack) -> Iterator[Visitors | None]:
+def _visited(handle: Stack | None) -> Iterator[Visitors | None]:
     """Have users at the API while it is updated; before the first update there is none to use."""
     from ops.visitors import Visitors
 
-    url = handle.outputs().get("apiUrl")
+    url = handle.outputs().get("apiUrl") if handle else None
     if url is None:
         yield None
         return
