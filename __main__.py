@@ -114,6 +114,7 @@ Backup(
     BackupArgs(
         names=names,
         key_arn=database.key_arn,
+        key_id=database.key_id,
         days=stack.backup_days,
         locked_days=settings.LOCKED_DAYS if stack.backup_lock else 0,
     ),

@@ -32,7 +32,7 @@ LINKED = ("backup", "ops.apigateway", "rds")
 # Services that a function may be opened to.
 INVOKERS = ("apigateway", "secretsmanager")
 # What an HTTP API consists of beside its stages: AWS knows no tags of these, and no names.
-API_PARTS = ("authorizers", "deployments", "integrations", "routes")
+API_PARTS = ("authorizers", "cors", "deployments", "integrations", "routes")
 # What a distribution of CloudFront goes by: AWS knows no tags of these.
 PAGE_SETTINGS = ("origin-access-control", "response-headers-policy")
 
@@ -81,6 +81,22 @@ def _allow(
         actions=tuple(f"{service}:{action}" for action in actions.split()),
         resources=tuple(resources),
         conditions=conditions or {},
+    )
+
+
+def _tagged(scope: Scope, what: str, tag: str, untag: str, things: Sequence[str]) -> Iterator[Grant]:
+    """Tag what only its tags say to be the stack's own; an update sends those that have changed, a creation all.
+
+    Args:
+        scope: the stack.
+        what: part of the statements' names.
+        tag: the actions that do, with blanks between.
+        untag: the same of those that take tags off.
+        things: what is tagged.
+    """
+    yield Grant(sid=f"Claim{what}", actions=tuple(tag.split()), resources=tuple(things), conditions=scope.claiming)
+    yield Grant(
+        sid=f"UntagOwn{what}", actions=tuple(untag.split()), resources=tuple(things), conditions=scope.untagging
     )
 
 
@@ -183,7 +199,7 @@ def _machines(scope: Scope) -> Iterator[Grant]:
     yield _allow("FindAmazonsImages", "ssm", "GetParameter GetParameters", (newest,))
 
 
-# Databases
+# Databases, and their backups
 
 
 def _data_reading(scope: Scope) -> Iterator[Grant]:
@@ -197,6 +213,7 @@ def _data_reading(scope: Scope) -> Iterator[Grant]:
         scope.any("rds", "db:", "db-proxy:", "pg:", "snapshot:", "subgrp:", "target-group:"),
     )
     yield _allow("DescribeEngines", "rds", "DescribeDBEngineVersions DescribeOrderableDBInstanceOptions", ("*",))
+    yield from _backups_reading(scope)
 
 
 def _data(scope: Scope) -> Iterator[Grant]:
@@ -218,11 +235,9 @@ def _data(scope: Scope) -> Iterator[Grant]:
         yield _allow("DeleteOwnDatabases", "rds", "DeleteDBInstance DeleteDBSnapshot", named)
     yield _allow("MakeProxies", "rds", "CreateDBProxy", ("*",), scope.tagging)
     proxies = scope.any("rds", "db-proxy:")
-    yield _allow("ClaimProxies", "rds", "AddTagsToResource", proxies, scope.claiming)
     yield _allow(
         "ChangeOwnProxies", "rds", "DeleteDBProxy DeregisterDBProxyTargets ModifyDBProxy", proxies, scope.tagged
     )
-    yield _allow("UntagOwnProxies", "rds", "RemoveTagsFromResource", proxies, scope.untagging)
     # These are neither named nor tagged.
     yield _allow(
         "FillTargetGroups",
@@ -230,13 +245,52 @@ def _data(scope: Scope) -> Iterator[Grant]:
         "DeregisterDBProxyTargets ModifyDBProxyTargetGroup RegisterDBProxyTargets",
         scope.any("rds", "target-group:"),
     )
+    yield from _backups(scope)
+    yield from _tagged(
+        scope,
+        "ProxiesAndPlans",
+        "backup:TagResource rds:AddTagsToResource",
+        "backup:UntagResource rds:RemoveTagsFromResource",
+        (*proxies, *scope.any("backup", "backup-plan:")),
+    )
 
 
-# Secrets, keys, and backups
+def _backups_reading(scope: Scope) -> Iterator[Grant]:
+    yield _allow("DescribeOwnVaults", "backup", "DescribeBackupVault ListTags", scope.own("backup", "backup-vault:"))
+    yield _allow(
+        "DescribeOwnPlans",
+        "backup",
+        "GetBackupPlan GetBackupSelection ListBackupSelections ListTags",
+        scope.any("backup", "backup-plan:"),
+        scope.tagged,
+    )
+
+
+def _backups(scope: Scope) -> Iterator[Grant]:
+    vaults, plans = scope.own("backup", "backup-vault:"), scope.any("backup", "backup-plan:")
+    yield _allow(
+        "ChangeOwnVaults",
+        "backup",
+        "CreateBackupVault PutBackupVaultLockConfiguration TagResource UntagResource",
+        vaults,
+    )
+    yield _allow("MountVaults", "backup-storage", "MountCapsule", ("*",))  # part of making one; no resource
+    if not scope.protected:
+        yield _allow("DeleteOwnVaults", "backup", "DeleteBackupVault ListRecoveryPointsByBackupVault", vaults)
+    yield _allow("MakePlans", "backup", "CreateBackupPlan", plans, scope.tagging)
+    yield _allow(
+        "ChangeOwnPlans",
+        "backup",
+        "CreateBackupSelection DeleteBackupPlan DeleteBackupSelection UpdateBackupPlan",
+        plans,
+        scope.tagged,
+    )
+
+
+# Secrets and keys
 
 
 def _secrets_reading(scope: Scope) -> Iterator[Grant]:
-    yield from _backups_reading(scope)
     # What a secret is, never what is in it.
     yield _allow(
         "DescribeOwnSecrets",
@@ -255,7 +309,6 @@ def _secrets_reading(scope: Scope) -> Iterator[Grant]:
 
 
 def _secrets(scope: Scope) -> Iterator[Grant]:
-    yield from _backups(scope)
     # Neither GetSecretValue nor PutSecretValue: what is in them is the functions' business. UpdateSecret, which changes
     # a description or a key, could write a value too: AWS has no finer action.
     secrets = scope.own("secretsmanager", "secret:")
@@ -268,7 +321,9 @@ def _secrets(scope: Scope) -> Iterator[Grant]:
     if not scope.protected:
         yield _allow("DeleteOwnSecrets", "secretsmanager", "DeleteSecret", secrets)
     keys = scope.any("kms", "key/")
-    yield _allow("MakeKeys", "kms", "CreateKey TagResource", ("*",), scope.claiming)
+    yield _allow("MakeKeys", "kms", "CreateKey", ("*",), scope.tagging)
+    # Everything, for the tags of a new key are not authorised on the key: it has no id yet.
+    yield _allow("ClaimKeys", "kms", "TagResource", ("*",), scope.claiming)
     yield _allow("UntagOwnKeys", "kms", "UntagResource", keys, scope.untagging)
     yield _allow(
         "ChangeOwnKeys",
@@ -295,39 +350,6 @@ def _secrets(scope: Scope) -> Iterator[Grant]:
         "secretsmanager",
         "CreateSecret TagResource",
         scope.any("secretsmanager", "secret:rds!db-"),
-    )
-
-
-def _backups_reading(scope: Scope) -> Iterator[Grant]:
-    yield _allow("DescribeOwnVaults", "backup", "DescribeBackupVault ListTags", scope.own("backup", "backup-vault:"))
-    yield _allow(
-        "DescribeOwnPlans",
-        "backup",
-        "GetBackupPlan GetBackupSelection ListBackupSelections ListTags",
-        scope.any("backup", "backup-plan:"),
-        scope.tagged,
-    )
-
-
-def _backups(scope: Scope) -> Iterator[Grant]:
-    vaults, plans = scope.own("backup", "backup-vault:"), scope.any("backup", "backup-plan:")
-    yield _allow(
-        "ChangeOwnVaults",
-        "backup",
-        "CreateBackupVault PutBackupVaultLockConfiguration TagResource UntagResource",
-        vaults,
-    )
-    yield _allow("MountVaults", "backup-storage", "MountCapsule", ("*",))  # part of making one; no resource
-    if not scope.protected:
-        yield _allow("DeleteOwnVaults", "backup", "DeleteBackupVault ListRecoveryPointsByBackupVault", vaults)
-    yield _allow("MakePlans", "backup", "CreateBackupPlan TagResource", plans, scope.claiming)
-    yield _allow("UntagOwnPlans", "backup", "UntagResource", plans, scope.untagging)
-    yield _allow(
-        "ChangeOwnPlans",
-        "backup",
-        "CreateBackupSelection DeleteBackupPlan DeleteBackupSelection UpdateBackupPlan",
-        plans,
-        scope.tagged,
     )
 
 
@@ -414,8 +436,7 @@ def _artifacts_reading(scope: Scope) -> Iterator[Grant]:
 def _artifacts(scope: Scope) -> Iterator[Grant]:
     signing = scope.any("lambda", "code-signing-config:")
     yield _allow("MakeSigning", "lambda", "CreateCodeSigningConfig", ("*",), scope.tagging)
-    yield _allow("TagSigning", "lambda", "TagResource", signing, scope.claiming)
-    yield _allow("UntagOwnSigning", "lambda", "UntagResource", signing, scope.untagging)
+    yield from _tagged(scope, "Signing", "lambda:TagResource", "lambda:UntagResource", signing)
     yield _allow(
         "ChangeOwnSigning",
         "lambda",
@@ -458,9 +479,10 @@ def _service(scope: Scope) -> Iterator[Grant]:
         "MakeApis",
         "apigateway",
         "POST",
-        _gateway(scope, "/apis", "/apis/*/stages", "/domainnames", "/tags/*"),
-        scope.claiming,
+        _gateway(scope, "/apis", "/apis/*/stages", "/domainnames"),
+        scope.tagging,
     )
+    yield from _tagged(scope, "Apis", "apigateway:POST", "apigateway:DELETE", _gateway(scope, "/tags/*"))
     yield _allow(
         "ChangeOwnApis",
         "apigateway",
@@ -476,7 +498,6 @@ def _service(scope: Scope) -> Iterator[Grant]:
         "DELETE PATCH POST",
         _gateway(scope, *parts, *(f"{part}/*" for part in parts), "/domainnames/*/apimappings*"),
     )
-    yield _allow("UntagOwnApis", "apigateway", "DELETE", _gateway(scope, "/tags/*"), scope.untagging)
     # How a gateway is given a log group
     # (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html); no resources.
     yield _allow(
@@ -599,8 +620,7 @@ def _page(scope: Scope) -> Iterator[Grant]:
     distributions = _edge(scope, "distribution")
     # AWS knows no condition of it: what is made without tags can be claimed, and changed then.
     yield _allow("MakeDistributions", "cloudfront", "CreateDistribution", distributions)
-    yield _allow("ClaimDistributions", "cloudfront", "TagResource", distributions, scope.claiming)
-    yield _allow("UntagOwnDistributions", "cloudfront", "UntagResource", distributions, scope.untagging)
+    yield from _tagged(scope, "Distributions", "cloudfront:TagResource", "cloudfront:UntagResource", distributions)
     yield _allow(
         "ChangeOwnDistributions", "cloudfront", "DeleteDistribution UpdateDistribution", distributions, scope.tagged
     )

@@ -70,9 +70,9 @@ class Scope:
 
     @property
     def claiming(self) -> dict[str, dict[str, str]]:
-        """The condition that a request tags as the stack's own what is nobody's yet, or is its own already."""
-        claimed = {f"aws:ResourceTag/{key}": value for key, value in self._tags.items()}
-        return {**self.tagging, "StringEqualsIfExists": claimed}
+        """The condition that a request tags what is nobody's yet, or is its own already, and as nobody else's."""
+        own = {f"aws:{whose}Tag/{key}": value for whose in ("Request", "Resource") for key, value in self._tags.items()}
+        return {"StringEqualsIfExists": own}
 
     @property
     def keeping(self) -> dict[str, dict[str, str]]:

@@ -24,6 +24,7 @@ class BackupArgs:
     Attributes:
         names: The stack's names.
         key_arn: The key that encrypts recovery points.
+        key_id: Its id, with which the vault's name ends.
         days: Days that each is kept.
         locked_days: Days within which nobody can delete one; 0 where the vault is not locked. It cannot be changed
             once the lock holds, so it is not `days`, which can.
@@ -31,6 +32,7 @@ class BackupArgs:
 
     names: Names
     key_arn: pulumi.Input[str]
+    key_id: pulumi.Output[str]
     days: int
     locked_days: int
 
@@ -44,7 +46,8 @@ class Backup(pulumi.ComponentResource):
         names = args.names
         vault = backup.Vault(
             name,
-            name=names.name("backups"),
+            # One that stayed keeps its name when the stack has gone; see docs/decisions/0007. AWS takes 50 characters.
+            name=args.key_id.apply(lambda key: f"{names.name('vault')}-{key[:6]}"),
             kms_key_arn=args.key_arn,
             force_destroy=not args.locked_days,
             # A locked vault with recovery points in it cannot be deleted.
@@ -120,7 +123,7 @@ def _grants(names: Names) -> tuple[Grant, ...]:
         Grant(
             sid="PutIntoVault",
             actions=("backup:CopyIntoBackupVault", "backup:DescribeBackupVault"),
-            resources=(names.arn("backup", f"backup-vault:{names.name('backups')}"),),
+            resources=(names.arn("backup", f"backup-vault:{names.name('vault')}-??????"),),
         ),
         Grant(
             sid="UseKeyOfDatabase",

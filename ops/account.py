@@ -62,7 +62,7 @@ def bring_up_account(rehearsal: Rehearsal, progress: Callable[[str], None]) -> B
     """
     account = rehearsal.account
     inputs = digest(account)
-    if account.exists and not account.pending_operations() and _remembered(account) == inputs:
+    if _stands(account, inputs):
         return Brought(
             stack=account.stack,
             account=account.sandbox.account,
@@ -97,6 +97,16 @@ def bring_up_account(rehearsal: Rehearsal, progress: Callable[[str], None]) -> B
         packs=preview.packs,
         findings=preview.findings,
     )
+
+
+def stands(rehearsal: Rehearsal) -> bool:
+    """Whether what the account of a rehearsed stack has once is as this sandbox last brought it up.
+
+    Raises:
+        CommandError: `account/` has no settings for the account.
+    """
+    account = rehearsal.account
+    return _stands(account, digest(account))
 
 
 def bring_up_account_on_aws(
@@ -181,6 +191,10 @@ def _stands(rehearsal: Rehearsal) -> bool:
     except ClientError:
         return False
     return True
+
+
+def _stands(account: Rehearsal, inputs: str) -> bool:
+    return account.exists and not account.pending_operations() and _remembered(account) == inputs
 
 
 def _memory(account: Rehearsal) -> Path:

@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -166,12 +166,22 @@ def engine(say: Callable[[str], None] = say) -> bootstrap.Engine:
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """One stack of a program of ours in the sandbox."""
+    """One stack of a program of ours in the sandbox.
+
+    Attributes:
+        stack: The stack.
+        settings: Its own settings.
+        sandbox: Where it lives.
+        program: Whose stack it is.
+        acting: As whom a command acts: the role that deploys the stack, the one that previews any, or the account's
+            root. For what an account has once it is always the root.
+    """
 
     stack: str
     settings: dict[str, Any]
     sandbox: Sandbox = field(repr=False)
     program: Program = PRODUCT
+    acting: Literal["deploy", "preview", "root"] = "deploy"
 
     @classmethod
     def of(
@@ -225,13 +235,23 @@ class Rehearsal:
 
     @property
     def role(self) -> str | None:
-        """The role that a command acts as: a stack's deploy role, and for what an account has once its root.
+        """The role that a command acts as; None for the account's root.
 
         An emulator that is not ours hands out no tokens: there it is the root too.
         """
-        if self.program is ACCOUNT or self.sandbox.endpoint is not None:
+        if self.program is ACCOUNT or self.acting == "root" or self.sandbox.endpoint is not None:
             return None
-        return names_of(self.stack).deploy_role
+        names = names_of(self.stack)
+        return names.deploy_role if self.acting == "deploy" else names.preview_role
+
+    @property
+    def guarded(self) -> bool:
+        """Whether what holds the stack's data is beyond the role that deploys it; see `account/permissions.py`.
+
+        Raises:
+            CommandError: `account/` has no settings for the account.
+        """
+        return self.program is PRODUCT and self.stack in self.account.settings.get(f"{ACCOUNT.project}:protected", [])
 
     def environment(self) -> dict[str, str]:
         """The environment of an engine that runs this project here, with the policy pack in force."""
@@ -257,23 +277,27 @@ class Rehearsal:
     @property
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, as its state has them; empty where it is not up."""
-        try:
-            state = json.loads(self.state_file.read_text())
-        except (OSError, ValueError):
-            return {}
-        for resource in ((state.get("checkpoint") or {}).get("latest") or {}).get("resources") or []:
+        for resource in self.resources:
             if resource["type"] == "pulumi:pulumi:Stack":
                 return dict(resource.get("outputs") or {})
         return {}
 
+    @property
+    def resources(self) -> list[dict[str, Any]]:
+        """What stands, as the stack's state has it; secrets are encrypted."""
+        return list(self._latest.get("resources") or [])
+
     def pending_operations(self) -> list[str]:
         """The resources that an update which was cut off left in between, by URN."""
+        return [operation["resource"]["urn"] for operation in self._latest.get("pending_operations") or []]
+
+    @property
+    def _latest(self) -> dict[str, Any]:
         try:
             state = json.loads(self.state_file.read_text())
         except (OSError, ValueError):
-            return []
-        latest = (state.get("checkpoint") or {}).get("latest") or {}
-        return [operation["resource"]["urn"] for operation in latest.get("pending_operations") or []]
+            return {}
+        return dict((state.get("checkpoint") or {}).get("latest") or {})
 
     def release_stale_locks(self) -> int:
         """Remove the locks of engines that are gone; return how many.

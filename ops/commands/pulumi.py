@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -11,7 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ops.console import step
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ops.rehearsal import Program, Rehearsal
 
 # Commands of the engine that take `--config-file`.
@@ -30,6 +36,8 @@ OWN_PATHS = {
     "--plan",
     "--save-plan",
 }
+# Commands that speak to AWS, for which the account must be there, and the role.
+DEPLOYING = CONFIGURED - {"config", "logs"}
 # Commands that change nothing: no save is needed after them.
 READING = {"about", "config", "help", "logs", "preview", "pre", "version", "whoami", "schema", "gen-completion"}
 
@@ -39,7 +47,8 @@ READING = {"about", "config", "help", "logs", "preview", "pre", "version", "whoa
 def command(args: tuple[str, ...]) -> None:
     """Run the engine with ARGS; starts the sandbox when needed and leaves it up.
 
-    For this project, and for `-C account`, the policy pack is in force; for another program (`-C DIR`) whatever pack
+    What speaks to AWS acts as the stack's deploy role, and brings up first what the account has once. For this
+    project, and for `-C account`, the policy pack is in force; for another program (`-C DIR`) whatever pack
     the arguments name. What you have set yourself (PULUMI_BACKEND_URL, the passphrase, the stack) wins. Stdout and exit
     code are Pulumi's.
 
@@ -60,8 +69,12 @@ def command(args: tuple[str, ...]) -> None:
     words = _words(rest)
     name = _stack(rest, program) if own else None
     rehearsal = Rehearsal.of(name or ("local" if program is PRODUCT else "nonprod"), program=program)
+    deploying = own is PRODUCT and bool(words) and words[0] in DEPLOYING
+    rehearsal = dataclasses.replace(rehearsal, acting="deploy" if deploying else "root")
     with rehearsal.sandbox.lock():
         rehearsal.sandbox.start()
+        if deploying:
+            _bring_up_account(rehearsal)
     if own:
         env = rehearsal.environment()
         _prepare(rehearsal, words)
@@ -151,10 +164,29 @@ def _prepare(rehearsal: Rehearsal, words: list[str]) -> None:
 def _init(rehearsal: Rehearsal) -> None:
     from ops import engine
 
+    with _own_environment():
+        engine.stack(rehearsal)
+
+
+def _bring_up_account(rehearsal: Rehearsal) -> None:
+    """Bring up what the stack's account has once, where it does not stand: the deploy role is part of it."""
+    from ops.account import bring_up_account, stands
+
+    if not stands(rehearsal):
+        with _own_environment(), step("account", {}) as running:
+            brought = bring_up_account(rehearsal, running.progress)
+            running.detail = f"{brought.stack}: {brought.described}"
+
+
+@contextlib.contextmanager
+def _own_environment() -> Iterator[None]:
+    """Have the caller's environment again afterwards: a handle of the Automation API changes the process's."""
     before = dict(os.environ)
-    engine.stack(rehearsal)
-    os.environ.clear()
-    os.environ.update(before)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _configured(args: list[str], words: list[str], rehearsal: Rehearsal) -> list[str]:

@@ -89,12 +89,12 @@ def command(stack: str, form: str | None, output: Path | None, *, aws: bool, as_
 
 
 def _in_sandbox(stack: str, seconds: dict[str, float]) -> tuple[Observed, str]:
-    """Preview a stack in the sandbox, which is started when needed and left up."""
+    """Preview a stack in the sandbox, as the role that previews; what is not up is brought up, and left so."""
     from ops.commands.artifact import build_for
     from ops.rehearsal import Rehearsal
 
     with step("engine", seconds) as running:
-        rehearsal = Rehearsal.of(stack, say=running.progress)
+        rehearsal = dataclasses.replace(Rehearsal.of(stack, say=running.progress), acting="preview")
         running.detail = f"{rehearsal.sandbox.engine}"
     with dataclasses.replace(rehearsal.sandbox, say=say).lock():
         with step("artifact", seconds) as running:
@@ -104,7 +104,10 @@ def _in_sandbox(stack: str, seconds: dict[str, float]) -> tuple[Observed, str]:
             rehearsal.release_stale_locks()
             running.detail = rehearsal.sandbox.environment(os.environ)["AWS_ENDPOINT_URL"]
         from ops import engine
+        from ops.account import bring_up_account
 
+        with step("account", seconds) as running:
+            running.detail = bring_up_account(rehearsal, running.progress).described
         known = rehearsal.exists
         handle = engine.stack(rehearsal)
         try:

@@ -38,8 +38,8 @@ BOUNDARY = {"iam:permissionsboundary": NAMES.boundary}
 UNSCOPED = {
     "network": {"DescribeNetwork"},
     "machines": {"DescribeMachines", "EquipMachines", "UseAmazonsImages", "FindAmazonsImages"},
-    "data": {"DescribeDatabases", "DescribeEngines", "UseDefaultGroups", "FillTargetGroups"},
-    "secrets": {"ListAliases", "MakeMasterSecret", "MountVaults"},
+    "data": {"DescribeDatabases", "DescribeEngines", "FillTargetGroups", "MountVaults", "UseDefaultGroups"},
+    "secrets": {"ListAliases", "MakeMasterSecret"},
     "functions": {"ListLayers", "DescribeLogGroups"},
     "artifacts": {"ReadSigningJobs", "ListArtifacts", "DecryptForArtifacts", "GenerateDataKeyForArtifacts"},
     "service": {"DescribeAlarms", "ReadApis", "ChangeParts", "DeliverAccessLogs"},
@@ -279,7 +279,7 @@ def test_roles_are_passed_to_services_of_the_stack_only() -> None:
         ("rds:DeleteDBSnapshot", "arn:aws:rds:eu-central-1:111122223333:snapshot:product-api-dev-database-1"),
         ("kms:ScheduleKeyDeletion", "arn:aws:kms:eu-central-1:111122223333:key/1"),
         ("secretsmanager:DeleteSecret", "arn:aws:secretsmanager:eu-central-1:111122223333:secret:product-api-dev-a-1"),
-        ("backup:DeleteBackupVault", "arn:aws:backup:eu-central-1:111122223333:backup-vault:product-api-dev-backups"),
+        ("backup:DeleteBackupVault", "arn:aws:backup:eu-central-1:111122223333:backup-vault:product-api-dev-vault-1"),
         ("logs:DeleteLogGroup", "arn:aws:logs:eu-central-1:111122223333:log-group:/aws/lambda/product-api-dev-api:*"),
     ],
 )

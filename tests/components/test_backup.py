@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pulumi
 import pytest
 
 from components.backup import Backup, BackupArgs
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from naming import Names
     from tests.components.conftest import Deployment
 
+# After the key, for one that stays would take the name from the next stack.
+VAULT = "product-api-dev-vault-1234ab"
 ARN = "arn:aws:{}:eu-central-1:111122223333:{}".format
 
 
@@ -24,7 +27,8 @@ ARN = "arn:aws:{}:eu-central-1:111122223333:{}".format
 def backup_of(deploy: Callable[..., Deployment], names: Names) -> Callable[..., Deployment]:
     def declare(**changes: Any) -> Deployment:
         given: dict[str, Any] = {"key_arn": "the database's key", "days": 35, "locked_days": 0} | changes
-        return deploy(lambda: Backup("backup", BackupArgs(names=names, **given)))
+        key = "1234abcd-12ab-34cd-56ef-1234567890ab"
+        return deploy(lambda: Backup("backup", BackupArgs(names=names, key_id=pulumi.Output.from_input(key), **given)))
 
     return declare
 
@@ -42,7 +46,7 @@ def test_the_database_is_backed_up_every_day_and_kept(backup_of: Callable[..., D
             "rules": [
                 {
                     "ruleName": "daily",
-                    "targetVaultName": "product-api-dev-backups",
+                    "targetVaultName": VAULT,
                     "schedule": "cron(0 2 * * ? *)",
                     "startWindow": 60,
                     "completionWindow": 240,
@@ -80,9 +84,9 @@ def test_it_begins_an_hour_and_more_away_from_the_databases_own_windows(backup: 
 
 
 def test_an_unlocked_vault_goes_with_the_stack(backup: Deployment) -> None:
-    assert {
-        "backup": {"name": "product-api-dev-backups", "kmsKeyArn": "the database's key", "forceDestroy": True}
-    } == backup.of("backup/vault:Vault")
+    assert {"backup": {"name": VAULT, "kmsKeyArn": "the database's key", "forceDestroy": True}} == backup.of(
+        "backup/vault:Vault"
+    )
     assert set() == backup.the("backup/vault:Vault", "backup").options
     assert {} == backup.of("backup/vaultLockConfiguration:VaultLockConfiguration")
 
@@ -90,9 +94,9 @@ def test_an_unlocked_vault_goes_with_the_stack(backup: Deployment) -> None:
 def test_a_locked_one_stays_and_nobody_can_empty_it(backup_of: Callable[..., Deployment]) -> None:
     """`changeableForDays` is what makes the lock one that nobody can take off, AWS included."""
     declared = backup_of(locked_days=35, days=60)
-    assert {
-        "backup": {"backupVaultName": "product-api-dev-backups", "minRetentionDays": 35, "changeableForDays": 3}
-    } == declared.of("backup/vaultLockConfiguration:VaultLockConfiguration")
+    assert {"backup": {"backupVaultName": VAULT, "minRetentionDays": 35, "changeableForDays": 3}} == declared.of(
+        "backup/vaultLockConfiguration:VaultLockConfiguration"
+    )
     assert declared.of("backup/vault:Vault")["backup"]["forceDestroy"] is False
     for kind in ("backup/vault:Vault", "backup/vaultLockConfiguration:VaultLockConfiguration"):
         assert {"retain_on_delete"} == declared.the(kind, "backup").options
@@ -113,7 +117,7 @@ def test_its_role_reaches_this_database_its_snapshots_and_this_vault(backup: Dep
         # Describing supports no single snapshot that is yet to be.
         "DescribeDatabase": ([ARN("rds", "db:*"), ARN("rds", "snapshot:*")], None),
         "ExpireSnapshots": ([snapshots], None),
-        "PutIntoVault": ([ARN("backup", "backup-vault:product-api-dev-backups")], None),
+        "PutIntoVault": ([ARN("backup", "backup-vault:product-api-dev-vault-??????")], None),
         "UseKeyOfDatabase": ([ARN("kms", "key/*")], alias),
         "LendKeyOfDatabase": ([ARN("kms", "key/*")], alias | {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
     } == {each["Sid"]: (each["Resource"], each.get("Condition")) for each in policy["Statement"]}

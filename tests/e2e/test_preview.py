@@ -47,6 +47,10 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     ),
     "apigatewayv2/integration:Integration": ("apigatewayv2/route:Route target",),
     "backup/plan:Plan": ("backup/selection:Selection planId",),
+    "backup/vault:Vault": (
+        "backup/plan:Plan rules.targetVaultName",
+        "backup/vaultLockConfiguration:VaultLockConfiguration backupVaultName",
+    ),
     "cloudwatch/logGroup:LogGroup": (
         "apigatewayv2/stage:Stage accessLogSettings.destinationArn",
         "ec2/flowLog:FlowLog logDestination",
@@ -92,6 +96,7 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     ),
     "kms/key:Key": (
         "backup/vault:Vault kmsKeyArn",
+        "backup/vault:Vault name",
         "cloudwatch/logGroup:LogGroup kmsKeyId",
         "ec2/launchTemplate:LaunchTemplate blockDeviceMappings.ebs.kmsKeyId",
         "kms/alias:Alias targetKeyId",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import importlib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from sandbox.cloud import code_signing, kept, machines
 from sandbox.cloud.iam import policy
@@ -55,6 +56,8 @@ class Emulated:
             name = resource.split(":")[1]
             return dict((_module("lambda_svc")._functions.get(name) or {}).get("tags") or {})
         if service == "apigateway":
+            if resource.startswith("/tags/"):
+                return self.tags(unquote(resource.removeprefix("/tags/")))
             held = _module("apigateway")._api_tags.get(arn) or _module("apigateway_v1")._v1_tags.get(arn)
             return _pairs(held)
         if service == "lambda" and resource.startswith("code-signing-config:"):

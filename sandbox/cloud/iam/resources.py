@@ -388,7 +388,7 @@ def renamed(service: str, operation: str) -> str:
 
 
 def described(action: str, arn: str, known: Known) -> dict[str, Any]:
-    """Return the condition keys of a resource: its tags and account, a key's aliases, who offers an image."""
+    """Return the condition keys that describe a resource: its tags and account, aliases, who offers it."""
     service = action.partition(":")[0]
     parts = arn.split(":", 5)
     context: dict[str, Any] = {}
