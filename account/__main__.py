@@ -1,6 +1,7 @@
 """What exists once per AWS account, and before its first stack: evidence, artifacts, and who may act."""
 
 import pulumi
+from pulumi_aws import ebs, s3
 
 from account import configuration
 from account.access import Access, AccessArgs
@@ -21,6 +22,16 @@ artifacts = Bucket(
     "artifacts",
     BucketArgs(names=names, purpose="artifacts", description=f"Code and layers of {names.project}, signed and not"),
 )
+
+# What no bucket and no disk of the account can be, whoever makes it.
+s3.AccountPublicAccessBlock(
+    "account",
+    block_public_acls=True,
+    block_public_policy=True,
+    ignore_public_acls=True,
+    restrict_public_buckets=True,
+)
+ebs.EncryptionByDefault("account", enabled=True)
 
 # Who may act, and what nobody may.
 access = Access(

@@ -199,7 +199,13 @@ def of_deployment(names: Names, granted: Mapping[str, Sequence[Grant]]) -> list[
         {
             "Sid": "KeepEvidence",
             "Effect": "Deny",
-            "Action": ["s3:BypassGovernanceRetention", "s3:Delete*", "s3:PutBucket*", "s3:PutObject*Retention"],
+            "Action": [
+                "s3:BypassGovernanceRetention",
+                "s3:Delete*",
+                "s3:Put*Configuration",
+                "s3:PutBucket*",
+                "s3:PutObject*Retention",
+            ],
             "Resource": evidence,
         },
         {

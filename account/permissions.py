@@ -33,6 +33,8 @@ LINKED = ("backup", "ops.apigateway", "rds")
 INVOKERS = ("apigateway", "secretsmanager")
 # What an HTTP API consists of beside its stages: AWS knows no tags of these, and no names.
 API_PARTS = ("authorizers", "deployments", "integrations", "routes")
+# What a distribution of CloudFront goes by: AWS knows no tags of these.
+PAGE_SETTINGS = ("origin-access-control", "response-headers-policy")
 
 
 def deploying(names: Names, *, protected: bool) -> dict[str, tuple[Grant, ...]]:
@@ -254,7 +256,8 @@ def _secrets_reading(scope: Scope) -> Iterator[Grant]:
 
 def _secrets(scope: Scope) -> Iterator[Grant]:
     yield from _backups(scope)
-    # Neither GetSecretValue nor PutSecretValue: what is in them is the functions' business.
+    # Neither GetSecretValue nor PutSecretValue: what is in them is the functions' business. UpdateSecret, which changes
+    # a description or a key, could write a value too: AWS has no finer action.
     secrets = scope.own("secretsmanager", "secret:")
     yield _allow(
         "ChangeOwnSecrets",
@@ -379,7 +382,7 @@ def _functions(scope: Scope) -> Iterator[Grant]:
 
 
 def _log_groups(scope: Scope) -> tuple[str, ...]:
-    folders = ("/aws/apigateway/", "/aws/lambda/", "/aws/rds/instance/", "/aws/vpc/")
+    folders = ("/aws/apigateway/", "/aws/lambda/", "/aws/rds/instance/", "/aws/rds/proxy/", "/aws/vpc/")
     return scope.own("logs", *(f"log-group:{folder}" for folder in folders))
 
 
@@ -547,6 +550,74 @@ def _budgets(scope: Scope) -> tuple[str, ...]:
     return (f"arn:{scope.names.partition}:budgets::{scope.names.account}:budget/{scope.prefix}*",)
 
 
+# The status page
+
+
+def _page_reading(scope: Scope) -> Iterator[Grant]:
+    # All that the provider asks of every bucket, whatever the program says of it.
+    yield _allow(
+        "ReadOwnBuckets",
+        "s3",
+        "GetAccelerateConfiguration GetBucketAcl GetBucketCORS GetBucketLocation GetBucketLogging "
+        "GetBucketObjectLockConfiguration GetBucketOwnershipControls GetBucketPolicy GetBucketPublicAccessBlock "
+        "GetBucketRequestPayment GetBucketTagging GetBucketVersioning GetBucketWebsite GetEncryptionConfiguration "
+        "GetLifecycleConfiguration GetReplicationConfiguration ListBucket ListBucketVersions",
+        scope.own_buckets(),
+    )
+    yield _allow("ReadOwnPages", "s3", "GetObject GetObjectTagging", scope.own_buckets("*"))
+    yield _allow(
+        "ReadOwnDistributions",
+        "cloudfront",
+        "GetDistribution GetDistributionConfig ListTagsForResource",
+        _edge(scope, "distribution"),
+        scope.tagged,
+    )
+    # Neither named, in an ARN, nor tagged.
+    yield _allow(
+        "ReadPageSettings",
+        "cloudfront",
+        "GetOriginAccessControl GetResponseHeadersPolicy",
+        _edge(scope, *PAGE_SETTINGS),
+    )
+
+
+def _page(scope: Scope) -> Iterator[Grant]:
+    yield _allow(
+        "ChangeOwnBuckets",
+        "s3",
+        "CreateBucket DeleteBucket DeleteBucketPolicy PutBucketOwnershipControls PutBucketPolicy "
+        "PutBucketPublicAccessBlock PutBucketTagging PutBucketVersioning PutEncryptionConfiguration "
+        "PutLifecycleConfiguration",
+        scope.own_buckets(),
+    )
+    yield _allow(
+        "ChangeOwnPages",
+        "s3",
+        "DeleteObject DeleteObjectVersion PutObject PutObjectTagging",
+        scope.own_buckets("*"),
+    )
+    distributions = _edge(scope, "distribution")
+    # AWS knows no condition of it: what is made without tags can be claimed, and changed then.
+    yield _allow("MakeDistributions", "cloudfront", "CreateDistribution", distributions)
+    yield _allow("ClaimDistributions", "cloudfront", "TagResource", distributions, scope.claiming)
+    yield _allow("UntagOwnDistributions", "cloudfront", "UntagResource", distributions, scope.untagging)
+    yield _allow(
+        "ChangeOwnDistributions", "cloudfront", "DeleteDistribution UpdateDistribution", distributions, scope.tagged
+    )
+    yield _allow(
+        "ChangePageSettings",
+        "cloudfront",
+        "CreateOriginAccessControl CreateResponseHeadersPolicy DeleteOriginAccessControl DeleteResponseHeadersPolicy "
+        "UpdateOriginAccessControl UpdateResponseHeadersPolicy",
+        _edge(scope, *PAGE_SETTINGS),
+    )
+
+
+def _edge(scope: Scope, *kinds: str) -> tuple[str, ...]:
+    """CloudFront is of no region, and makes up every id."""
+    return tuple(f"arn:{scope.names.partition}:cloudfront::{scope.names.account}:{kind}/*" for kind in kinds)
+
+
 # The release, what its hooks call, and Pulumi's own state
 
 
@@ -691,6 +762,7 @@ _SUBJECTS: dict[str, tuple[_Table, _Table]] = {
     "functions": (_functions_reading, _functions),
     "artifacts": (_artifacts_reading, _artifacts),
     "service": (_service_reading, _service),
+    "page": (_page_reading, _page),
     "release": (_release_reading, _release),
     "identity": (_identity_reading, _identity),
 }

@@ -53,6 +53,11 @@ class Scope:
         """Return patterns of ARNs of things of IAM named after the stack."""
         return tuple(self.names.iam(f"{kind}/{self.prefix}*") for kind in kinds)
 
+    def own_buckets(self, objects: str = "") -> tuple[str, ...]:
+        """Return the pattern of ARNs of the stack's own buckets, or of objects in them; see `Names.stack_bucket`."""
+        bucket = f"arn:{self.names.partition}:s3:::{self.prefix}*-{self.names.account}"
+        return (f"{bucket}/{objects}" if objects else bucket,)
+
     @property
     def tagged(self) -> dict[str, dict[str, str]]:
         """The condition that a thing is tagged as the stack's own."""

@@ -267,6 +267,8 @@ class Database(pulumi.ComponentResource):
                     ),
                     use_key("database", names, service="secretsmanager", actions=("kms:Decrypt",)),
                 ),
+                # The guide to proxies shows no condition, and a proxy that cannot act as its role reads no secret.
+                own_account=False,
             ),
             opts=child,
         )

@@ -70,6 +70,14 @@ def bring_up_account(rehearsal: Rehearsal, progress: Callable[[str], None]) -> B
             described="stands as it was brought up",
             looked=False,
         )
+    if rehearsal.sandbox.endpoint is not None and not account.exists and _stands(rehearsal):
+        return Brought(
+            stack=account.stack,
+            account=account.sandbox.account,
+            changed=0,
+            described=f"stands at {rehearsal.sandbox.endpoint}, by another's hand",
+            looked=False,
+        )
     from ops import engine
 
     handle = engine.stack(account)
@@ -159,6 +167,20 @@ def _imported(path: Path) -> Iterator[Path]:
             file = ROOT / f"{name.replace('.', '/')}.py"
             if file.parent in _MODULES and file.exists():
                 yield file
+
+
+def _stands(rehearsal: Rehearsal) -> bool:
+    """Whether an emulator that somebody else runs has the account's ledger, and so all that comes with it."""
+    from botocore.exceptions import ClientError
+
+    from ops import target as targets
+
+    target = targets.rehearsed(rehearsal)
+    try:
+        target.client("s3").head_bucket(Bucket=target.names.bucket("ledger"))
+    except ClientError:
+        return False
+    return True
 
 
 def _memory(account: Rehearsal) -> Path:

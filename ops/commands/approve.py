@@ -44,11 +44,14 @@ def command(stack: str, who: str | None, mfa: str | None, *, listing: bool, aws:
     release = approval.at_hand(stack)
     target = targets.running(stack, aws=aws)
     with target.announced():
+        credentials = None
         if chosen is not None:
-            approval.approve(target, release, chosen, _credentials(target, chosen, mfa), lambda: datetime.now(UTC))
+            credentials = _credentials(target, chosen, mfa)
+            approval.approve(target, release, chosen, credentials, lambda: datetime.now(UTC))
             if target.rehearsal is not None:
                 target.rehearsal.sandbox.save()
-        found = [approval.read(target, release, each) for each in asked]
+        # By the same role: who approves may read the approvals, and need not be able to do so otherwise.
+        found = [approval.read(target, release, each, credentials) for each in asked]
         _show(target, release, found, as_json=as_json)
 
 
@@ -77,7 +80,8 @@ def _credentials(target: Target, who: str, code: str | None) -> dict[str, str] |
     factor: dict[str, str] = {}
     try:
         if code:
-            devices = target.client("iam").list_mfa_devices()["MFADevices"]
+            user = caller.rpartition("/")[2]
+            devices = target.client("iam").list_mfa_devices(UserName=user)["MFADevices"]
             if not devices:
                 raise CommandError(f"{caller} has no second factor in IAM: add one, and give its code by --mfa")
             factor = {"SerialNumber": devices[0]["SerialNumber"], "TokenCode": code}

@@ -41,7 +41,8 @@ def sentence(said: Sentence, holder: Holder, account: str, *, named: bool = True
         if resources:
             pieces += [("on", False), *_listed([arn(each, account) for each in resources])]
         if line.principals:
-            pieces += [(f"on {me}" if not resources else f"by {me}", False)]
+            policy = f"by the policy of {me}" if named else "by its policy"
+            pieces += [(f"on {me}" if not resources else policy, False)]
     if line.when:
         pieces += [("only when", False), *_listed(line.when, " and ")]
     return pieces
@@ -52,7 +53,7 @@ def notes(said: Sentence, account: str) -> list[str]:
     found = []
     if said.line.instead_of:
         before = "; ".join(_arns_in(each, account) for each in said.line.instead_of)
-        found.append(f"until now only {before}")
+        found.append(f"until now {before}" if before.startswith("only ") else f"until now only {before}")
     if said.line.named:
         found.append(f"newly covers {some(said.line.named)}")
     return found

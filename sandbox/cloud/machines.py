@@ -467,6 +467,14 @@ def image_of(ssm: Any, given: str) -> str:
     return str((found or {}).get("Value", ""))
 
 
+def owner_of(ec2: Any, image: str) -> str:
+    """Return whose an image is, as `ec2:Owner` has it: an alias such as `amazon`, else an account; empty if unknown."""
+    for known, *_, account, alias in ec2._STUB_AMIS:
+        if known == image:
+            return str(alias or account)
+    return str((ec2._images.get(image) or {}).get("OwnerId") or "")
+
+
 def _version(template: Record, name: str) -> Record:
     """Return a version by its number, `$Default` or `$Latest`; empty where there is none."""
     special = {"$Default": template["DefaultVersionNumber"], "$Latest": template["LatestVersionNumber"]}

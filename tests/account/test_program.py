@@ -191,3 +191,15 @@ def test_every_policy_of_a_role_is_attached_to_it(account: Deployment) -> None:
     boundaries = {"access-function-boundary", "access-deploy-boundary"}
     assert declared - boundaries == set(attached)
     assert all(each["policyArn"] == f"arn of Policy {name}" for name, each in attached.items())
+
+
+def test_nothing_in_the_account_can_be_public_or_bare(account: Deployment) -> None:
+    assert {
+        "account": {
+            "blockPublicAcls": True,
+            "blockPublicPolicy": True,
+            "ignorePublicAcls": True,
+            "restrictPublicBuckets": True,
+        }
+    } == account.of("s3/accountPublicAccessBlock:AccountPublicAccessBlock")
+    assert {"account": {"enabled": True}} == account.of("ebs/encryptionByDefault:EncryptionByDefault")

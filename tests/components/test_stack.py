@@ -130,6 +130,8 @@ def test_what_nobody_waits_for_has_somewhere_to_go_when_it_fails(stack: Deployme
 
 # Characters that a name may have: what services document, where their models do not say it.
 LIMITS = {
+    "aws:cloudfront/originAccessControl:OriginAccessControl": 64,
+    "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": 128,
     "aws:apigatewayv2/api:Api": 128,
     "aws:backup/plan:Plan": 50,
     "aws:backup/selection:Selection": 50,

@@ -175,7 +175,7 @@ class TestResources:
             {"bucket": "data", "policy": document(statement("s3:GetObject", BUCKET, Principal="*"))},
         )
         assert told([bucket], [bucket, opened]) == {
-            "bucket data": ["+ anybody may call s3:GetObject on s3 data/* by it"]
+            "bucket data": ["+ anybody may call s3:GetObject on s3 data/* by its policy"]
         }
 
     def test_lambda_s_permissions_are_statements_of_the_function(self) -> None:

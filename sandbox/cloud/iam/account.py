@@ -178,6 +178,7 @@ _FINDERS = {
     "ec2/key of template": lambda one: _launched(one, "BlockDeviceMappings", "Ebs", "KmsKeyId"),
     "ec2/profile of template": _profile_of_template,
     "ec2/image": lambda given: machines.image_of(_module("ssm"), given),
+    "ec2/owner of image": lambda image: machines.owner_of(_module("ec2"), image),
     "iam/role of profile": _role_of_profile,
     "iam/role": _arn_in("iam", "_roles"),
     "iam/user": _arn_in("iam", "_users"),

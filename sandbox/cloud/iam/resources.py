@@ -388,7 +388,7 @@ def renamed(service: str, operation: str) -> str:
 
 
 def described(action: str, arn: str, known: Known) -> dict[str, Any]:
-    """Return the condition keys that describe a resource: its tags and account, a key's aliases."""
+    """Return the condition keys that describe a resource: its tags and account, a key's aliases, who offers an image."""
     service = action.partition(":")[0]
     parts = arn.split(":", 5)
     context: dict[str, Any] = {}
@@ -404,6 +404,8 @@ def described(action: str, arn: str, known: Known) -> dict[str, Any]:
         kind, _, identifier = parts[5].partition("/")
         if vpc := known.find(f"vpc of {kind}", identifier):
             context["ec2:vpc"] = ":".join([*parts[:5], f"vpc/{vpc}"])
+        if kind == "image" and (owner := known.find("ec2/owner of image", identifier)):
+            context["ec2:owner"] = owner
     return context
 
 
@@ -846,9 +848,9 @@ def _tagging(operation: Operation, name: str, own: list[Check], known: Known) ->
     if not action or operation.service == "apigateway":
         return
     resources = [check.resource for check in own[:1]]
-    if kind := _MADE.get(f"{operation.service}:{name}"):
+    if made := _MADE.get(f"{operation.service}:{name}"):
         named = operation.service == "signer"  # the others' ids AWS makes up
-        resources = [*_of_type(operation, name, kind, known)] if named else [_wildcard(operation, kind)]
+        resources = [*_of_type(operation, name, made, known)] if named else [_wildcard(operation, made)]
     if operation.service == "logs":
         resources = [one.removesuffix(":log-stream:") for one in resources]  # tagging alone names the group bare
     for arn in resources:

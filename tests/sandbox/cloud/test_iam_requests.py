@@ -61,6 +61,7 @@ class Account:
         ("ec2/profile of template", "lt-1 $Default"): "profile",
         ("ec2/key of template", "lt-1 $Default"): KEY,
         ("ec2/image", "resolve:ssm:/aws/service/image"): "ami-1",
+        ("ec2/owner of image", "ami-1"): "amazon",
         ("iam/role of profile", "profile"): ROLE,
     }
 
@@ -540,6 +541,10 @@ class TestKeys:
         assert deleted["aws:resourcetag/team"] == deleted["ec2:resourcetag/team"] == "red"
         assert deleted["ec2:vpc"] == f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc/vpc-1"
         assert deleted["aws:resourceaccount"] == ACCOUNT
+
+    def test_of_an_image(self) -> None:
+        image, *_ = keys("ec2", "RunInstances", MinCount=1, MaxCount=1, ImageId="ami-1")
+        assert image["ec2:owner"] == "amazon"
 
     def test_of_a_role_that_is_passed_or_bounded(self) -> None:
         _, passing = keys("lambda", "CreateFunction", **FUNCTION)

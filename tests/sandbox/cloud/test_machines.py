@@ -181,7 +181,7 @@ def test_a_flow_log_is_described_as_it_was_made(cloud: Cloud, network: dict[str,
 
 
 def test_who_launches_must_be_allowed_what_the_template_gives_away(cloud: Cloud, network: dict[str, str]) -> None:
-    """A role to the machine, the parameter that names its image, the key of its disk."""
+    """An image of Amazon's, a role to the machine, the parameter that names its image, the key of its disk."""
     iam, kms, ec2 = cloud.client("iam"), cloud.client("kms"), cloud.client("ec2")
     machine = cloud.role("machine")
     iam.create_instance_profile(InstanceProfileName="machine")
@@ -191,8 +191,11 @@ def test_who_launches_must_be_allowed_what_the_template_gives_away(cloud: Cloud,
     data = {**DATA, "IamInstanceProfile": {"Name": "machine"}, "BlockDeviceMappings": [disk]}
     data.pop("TagSpecifications")
     template = ec2.create_launch_template(LaunchTemplateName="given", LaunchTemplateData=data)["LaunchTemplate"]
-    launch = {"Action": "ec2:RunInstances", "Resource": "*"}
+    image = f"arn:aws:ec2:{REGION}::image/*"
+    launch = {"Action": "ec2:RunInstances", "NotResource": image}
+    amazons = {"StringEquals": {"ec2:Owner": "amazon"}}
     needed = {
+        "ec2:RunInstances": {"Action": "ec2:RunInstances", "Resource": image, "Condition": amazons},
         "iam:PassRole": {"Action": "iam:PassRole", "Resource": machine},
         "ssm:GetParameters": {"Action": "ssm:GetParameters", "Resource": f"arn:aws:ssm:{REGION}::parameter{PARAMETER}"},
         "kms:CreateGrant": {"Action": "kms:*", "Resource": key},
