@@ -196,7 +196,7 @@ def refuse_taken_snapshot(cloud: Cloud, name: str, attempt: int) -> None:
     except rds.exceptions.DBSnapshotNotFoundFault:
         return
     raise SnapshotTakenError(
-        f"snapshot {name} is of an earlier update with these migrations ({found.get('SnapshotCreateTime')}) "
+        f"snapshot {name} is of an earlier run with these migrations ({found.get('SnapshotCreateTime')}) "
         f"and holds nothing that was written since. Count the attempt up (pulumi config set attempt {attempt + 1}): "
         "the next run takes another"
     )

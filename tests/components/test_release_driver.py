@@ -549,6 +549,6 @@ def test_a_snapshot_of_an_earlier_update_is_not_taken_for_a_new_one(played: harn
     rds.get_waiter("db_instance_available").wait(DBInstanceIdentifier="products", WaiterConfig={"Delay": 1})
     refuse_taken_snapshot(cloud, "before-1", 1)
     rds.create_db_snapshot(DBInstanceIdentifier="products", DBSnapshotIdentifier="before-1")
-    with pytest.raises(SnapshotTakenError, match=r"before-1 is of an earlier update .*pulumi config set attempt 2"):
+    with pytest.raises(SnapshotTakenError, match=r"before-1 is of an earlier run .*pulumi config set attempt 2"):
         refuse_taken_snapshot(cloud, "before-1", 1)
     refuse_taken_snapshot(cloud, "before-2", 2)
