@@ -48,18 +48,55 @@ class Names:
         """Return an ARN pattern that matches exactly one secret: Secrets Manager appends six characters of its own."""
         return self.arn("secretsmanager", f"secret:{self.name(thing)}-??????")
 
+    def iam(self, resource: str) -> str:
+        """Return the ARN of something of IAM, such as `role/product-api-dev-api`; IAM knows no region."""
+        return f"arn:{self.partition}:iam::{self.account}:{resource}"
+
     def role(self, thing: str) -> str:
         """Return the ARN of a role."""
-        return f"arn:{self.partition}:iam::{self.account}:role/{self.name(thing)}"
+        return self.iam(f"role/{self.name(thing)}")
+
+    # What follows exists once per account; `account/` declares it.
+
+    def of_account(self, thing: str) -> str:
+        """Return the physical name of what all stacks of the account share, such as `product-api-account-trail`."""
+        return f"{self.project}-account-{thing}"
 
     @property
     def boundary(self) -> str:
-        """The permissions boundary of every role that a stack makes; `account/` declares it."""
-        return f"arn:{self.partition}:iam::{self.account}:policy/{self.project}-function-boundary"
+        """The ARN of the permissions boundary of every role that a stack makes."""
+        return self.iam(f"policy/{self.project}-function-boundary")
+
+    @property
+    def deploy_boundary(self) -> str:
+        """The ARN of the permissions boundary of those who deploy."""
+        return self.iam(f"policy/{self.project}-deploy-boundary")
+
+    @property
+    def deploy_role(self) -> str:
+        """The name of the role that deploys this stack; not of the stack's own names, which it may change."""
+        return f"{self.project}-deploy-{self.stack}"
+
+    @property
+    def preview_role(self) -> str:
+        """The name of the role that previews any stack of the account."""
+        return f"{self.project}-preview"
+
+    def approver_role(self, who: str) -> str:
+        """Return the name of the role by which `who` approves: `lead`, `devops` or `product`."""
+        return f"{self.project}-approver-{who}"
 
     def bucket(self, purpose: str) -> str:
-        """Return the name of one of the account's buckets: `artifacts`, `ledger` or `trail`; see `account/`."""
+        """Return the name of one of the account's buckets: `artifacts`, `ledger`, `trail` or `state`."""
         return f"{self.project}-{purpose}-{self.account}-{self.region}"
+
+    def bucket_arn(self, purpose: str, key: str = "") -> str:
+        """Return the ARN of one of these buckets, or of objects in it."""
+        return f"arn:{self.partition}:s3:::{self.bucket(purpose)}" + (f"/{key}" if key else "")
+
+    def stack_bucket(self, thing: str) -> str:
+        """Return the name of a bucket of this stack's own; no other account in AWS may have one of that name."""
+        return f"{self.name(thing)}-{self.account}"
 
     @property
     def pointer(self) -> str:

@@ -24,6 +24,14 @@ PROTECTED = ("staging", "prod")
 APPROVERS = ("lead", "devops", "product")
 # The part of the database's connections that the proxy may open.
 PROXY_SHARE = 0.8
+# Storage grows by itself up to four times what it begins with, and RDS ends at 64 TiB.
+MAX_STORAGE_GB = 65536 // 4
+# Days within which nobody can delete a backup from a locked vault; once the lock holds it cannot be changed.
+LOCKED_DAYS = 35
+# Slowest twentieth of responses, warning and critical, that a protected stack may allow (requirement 63).
+RESPONSE_TIME_MS = (1000, 3000)
+# Minutes between two probes that leave two of them to the objectives' short window of five.
+MAX_PROBE_MINUTES = 2
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 RETENTION_DAYS = frozenset(
     {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
@@ -40,12 +48,16 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class StackSettings:
-    """Everything that tells one stack from another; see `Pulumi.yaml` for each key's meaning and unit."""
+    """Everything that tells one stack from another; see `Pulumi.yaml` for each key's meaning and unit.
+
+    `region` and `profile` are the AWS provider's own settings (`aws:region`, `aws:profile`).
+    """
 
     project: str
     stack: str
     region: str
     account: str
+    profile: str | None
     zones: tuple[str, ...]
     vpc_cidr: str
     database_instance_class: str
@@ -68,6 +80,8 @@ class StackSettings:
     artifacts: Path
     signing: Literal["off", "warn", "enforce"]
     monitoring: Literal["basic", "full"]
+    response_time_warning_ms: int
+    response_time_critical_ms: int
     warning_recipients: tuple[str, ...]
     critical_recipients: tuple[str, ...]
     probe_minutes: int
@@ -148,7 +162,7 @@ class StackSettings:
 
     def _check_database(self) -> None:
         _within("databaseBackupDays", self.database_backup_days, 1, 35, "days")
-        _within("databaseStorageGb", self.database_storage_gb, 20, 65536, "GiB")
+        _within("databaseStorageGb", self.database_storage_gb, 20, MAX_STORAGE_GB, "GiB")
         _within("databaseMaxConnections", self.database_max_connections, 20, 5000, "connections")
         # The proxy takes its share of what the database accepts; the rest is the migrator's and people's.
         _check(
@@ -158,7 +172,7 @@ class StackSettings:
             f"give at most {int(PROXY_SHARE * self.database_max_connections)}, or raise databaseMaxConnections: each "
             "concurrent request may hold a connection",
         )
-        _within("backupDays", self.backup_days, 1, 36500, "days")
+        _within("backupDays", self.backup_days, LOCKED_DAYS if self.backup_lock else 1, 36500, "days")
 
     def _check_functions(self) -> None:
         _check(
@@ -234,6 +248,16 @@ class StackSettings:
 
     def _check_watch(self) -> None:
         _one_of("monitoring", self.monitoring, ("basic", "full"))
+        # The gateway gives up after thirty seconds. A protected stack promises no less than requirement 63.
+        most_warning, most_critical = RESPONSE_TIME_MS if self.protected else (29_998, 29_999)
+        _within("responseTimeCriticalMs", self.response_time_critical_ms, 2, most_critical, "milliseconds")
+        _within(
+            "responseTimeWarningMs",
+            self.response_time_warning_ms,
+            1,
+            min(most_warning, self.response_time_critical_ms - 1),
+            "milliseconds",
+        )
         for key, recipients in (
             ("warningRecipients", self.warning_recipients),
             ("criticalRecipients", self.critical_recipients),
@@ -245,7 +269,9 @@ class StackSettings:
                     recipient,
                     "give e-mail addresses or https URLs",
                 )
-        _within("probeMinutes", self.probe_minutes, 1, 60, "minutes")
+        _within(
+            "probeMinutes", self.probe_minutes, 1, MAX_PROBE_MINUTES if self.monitoring == "full" else 60, "minutes"
+        )
         _within("budgetUsd", self.budget_usd, 1, 10_000_000, "US dollars")
 
     def _check_protected(self) -> None:
@@ -290,6 +316,7 @@ def load() -> StackSettings:
         stack=pulumi.get_stack(),
         region=pulumi.Config("aws").require("region"),
         account=config.require("account"),
+        profile=pulumi.Config("aws").get("profile"),
         zones=_strings(config, "zones"),
         vpc_cidr=config.require("vpcCidr"),
         database_instance_class=config.require("databaseInstanceClass"),
@@ -312,6 +339,8 @@ def load() -> StackSettings:
         artifacts=ROOT / config.require("artifacts"),
         signing=cast("Literal['off', 'warn', 'enforce']", config.require("signing")),
         monitoring=cast("Literal['basic', 'full']", config.require("monitoring")),
+        response_time_warning_ms=config.require_int("responseTimeWarningMs"),
+        response_time_critical_ms=config.require_int("responseTimeCriticalMs"),
         warning_recipients=_strings(config, "warningRecipients"),
         critical_recipients=_strings(config, "criticalRecipients"),
         probe_minutes=config.require_int("probeMinutes"),

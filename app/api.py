@@ -9,7 +9,7 @@ import os
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
 from app import health, logs, products
@@ -17,6 +17,7 @@ from app.breaker import CircuitBreaker
 from app.database import Database, SecretReader, connection_parameters, ping
 from app.domain import Cursor, DatabaseUnavailableError, ListQuery, ProductKey
 from app.environment import ApiEnvironment
+from app.metrics import FUNCTION, VERSION, Measure, Meter, Unit
 from app.problems import MethodNotAllowedError, RouteNotFoundError, problem_of
 from app.routes import ROUTES, Route
 
@@ -29,6 +30,16 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+# What 95% of responses have to be faster than; components/objectives.py counts the rest.
+OBJECTIVE_MS: Final = 200
+
+# Events that no request can be: the gateway's all have a requestContext, and whatever a client sends is inside them.
+WARM: Final = {"warm": True}
+CHECK: Final = {"check": True}
+# Seconds that a warm-up keeps its instance. Lambda starts another one only for an invocation that finds none free, so n
+# of them reach n instances only while they overlap: this is what lies between the first and the last of them to arrive.
+HOLD: Final = 1.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -39,6 +50,24 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a request.
+
+    Attributes:
+        route: The route that it took, None where it has none.
+        response: Its answer in payload format 2.0.
+    """
+
+    route: Route | None
+    response: dict[str, Any]
+
+    @property
+    def status(self) -> int:
+        """The answer's HTTP status."""
+        return int(self.response["statusCode"])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Application:
     """The API's operations over what they need; one lives as long as its function's process.
 
@@ -46,13 +75,17 @@ class Application:
         environment: What the function was told.
         database: The way to the products.
         breaker: Guards every use of the database.
+        meter: Where requests are counted and measured.
         clock: Monotonic seconds.
+        sleep: Waits for seconds.
     """
 
     environment: ApiEnvironment
     database: Database
     breaker: CircuitBreaker
+    meter: Meter
     clock: Callable[[], float]
+    sleep: Callable[[float], None]
 
     @classmethod
     def start(cls, variables: Mapping[str, str]) -> Application:
@@ -76,7 +109,9 @@ class Application:
             environment=environment,
             database=Database(parameters=parameters, secret=environment.database_secret, secrets=_secrets_manager),
             breaker=CircuitBreaker(failures=DatabaseUnavailableError, clock=time.monotonic),
+            meter=Meter.read(variables),
             clock=time.monotonic,
+            sleep=time.sleep,
         )
 
     def respond(self, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,37 +121,50 @@ class Application:
             event: The request in payload format 2.0.
         """
         started = self.clock()
-        request = event.get("requestContext") or {}
-        method = str((request.get("http") or {}).get("method", "")).upper()
-        request_id = str(request.get("requestId", ""))
-        route = None
-        try:
-            route, parameters = _route(method, _path(event))
-            operation: Callable[[dict[str, str], dict[str, str]], Answer] = getattr(self, route.handler)
-            answer = operation(parameters, dict(event.get("queryStringParameters") or {}))
-            response: dict[str, Any] = {
-                "statusCode": answer.status.value,
-                "headers": {"content-type": "application/json", "cache-control": "no-store"},
-                "body": answer.body,
-                "isBase64Encoded": False,
-            }
-        except Exception as error:
-            problem = problem_of(error)
-            # The cause is for us: the client's answer does not carry it.
-            if problem.status is HTTPStatus.INTERNAL_SERVER_ERROR:
-                logger.exception("unhandled exception")
-            elif problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
-                logger.error("the database is not available", extra={"cause": str(error)})  # noqa: TRY400 - known, no trace
-            response = problem.response(request_id)
-        response["headers"]["x-request-id"] = request_id
-        extra = {
-            "method": method,
-            "route": route.key if route else None,  # not the path: what a client makes up is no dimension to count by
-            "status": response["statusCode"],
-            "duration_ms": round((self.clock() - started) * 1000, 2),
+        outcome = self._outcome(event)
+        # The route and not the path: what a client makes up is nothing to count by.
+        _measure(
+            self.meter,
+            status=outcome.status,
+            milliseconds=self._milliseconds_since(started),
+            method=_method(event),
+            route=outcome.route.key if outcome.route else None,
+        )
+        return outcome.response
+
+    def check(self) -> dict[str, Any]:
+        """Try what requests do, without a gateway: the health check, then the list of products.
+
+        It counts as no request: what is asked during a canary, many times a minute, would hide what users get.
+
+        Returns:
+            Whether both answered 200, the milliseconds that the list took, and what the health check found.
+        """
+        health = self._outcome(_request("POST", "/health"))
+        started = self.clock()
+        listed = self._outcome(_request("GET", "/api/products"))
+        latency = self._milliseconds_since(started)
+        return {
+            "healthy": health.status == listed.status == HTTPStatus.OK,
+            "latencyMs": latency,
+            "version": self.environment.aws_lambda_function_version,
+            "checks": {
+                "health": {"status": health.status},
+                "products": {"status": listed.status, "latency_ms": latency},
+                **json.loads(health.response["body"]).get("checks", {}),
+            },
         }
-        logger.info("request", extra=extra)
-        return response
+
+    def warm(self) -> dict[str, Any]:
+        """Do once what the first request would have to wait for: import boto3, read the secret, connect, run the SQL.
+
+        Returns:
+            What the check found; a database that cannot be reached leaves an instance no less warm.
+        """
+        started = self.clock()
+        found = self.check()
+        self.sleep(max(0.0, HOLD - (self.clock() - started)))
+        return {"warm": True, **found}
 
     def health(self, parameters: dict[str, str], query: dict[str, str]) -> Answer:  # noqa: ARG002 - the operations' shape
         """Whether the API can serve requests; 503 where it cannot."""
@@ -142,6 +190,33 @@ class Application:
         key = ProductKey.model_validate(parameters)
         return Answer(status=HTTPStatus.OK, body=self._read(lambda c: products.one(c, key.id)).model_dump_json())
 
+    def _outcome(self, event: Mapping[str, Any]) -> Outcome:
+        request_id = str((event.get("requestContext") or {}).get("requestId", ""))
+        route = None
+        try:
+            route, parameters = _route(_method(event), _path(event))
+            operation: Callable[[dict[str, str], dict[str, str]], Answer] = getattr(self, route.handler)
+            answer = operation(parameters, dict(event.get("queryStringParameters") or {}))
+            response: dict[str, Any] = {
+                "statusCode": answer.status.value,
+                "headers": {"content-type": "application/json", "cache-control": "no-store"},
+                "body": answer.body,
+                "isBase64Encoded": False,
+            }
+        except Exception as error:
+            problem = problem_of(error)
+            # The cause is for us: the client's answer does not carry it.
+            if problem.status is HTTPStatus.INTERNAL_SERVER_ERROR:
+                logger.exception("unhandled exception")
+            elif problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
+                logger.error("the database is not available", extra={"cause": str(error)})  # noqa: TRY400 - known, no trace
+            response = problem.response(request_id)
+        response["headers"]["x-request-id"] = request_id
+        return Outcome(route=route, response=response)
+
+    def _milliseconds_since(self, started: float) -> float:
+        return round((self.clock() - started) * 1000, 2)
+
     def _read(self, query: Callable[[psycopg.Connection], T]) -> T:
         return self.breaker.call(lambda: self.database.read(query))
 
@@ -150,18 +225,34 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Lambda's entry point.
 
     Args:
-        event: The request in payload format 2.0.
+        event: The request in payload format 2.0, or `WARM` or `CHECK` from whoever may invoke the function itself.
         context: Lambda's context object.
     """
     request = str((event.get("requestContext") or {}).get("requestId", ""))
-    logs.REQUEST.set({"requestId": str(getattr(context, "aws_request_id", "")), "gatewayRequestId": request})
+    meter = Meter.read(os.environ)
+    logs.REQUEST.set(
+        {
+            "requestId": str(getattr(context, "aws_request_id", "")),
+            "gatewayRequestId": request,
+            "version": meter.version,
+        }
+    )
     try:
         application = _application()
     except Exception as error:
         # Only the environment can be wrong here. The caller gets no reason, the log has it with the variable's name.
         logs.configure("INFO")
         logger.exception("the function cannot start")
-        return problem_of(error).response(request)
+        if event in (WARM, CHECK):  # it is neither
+            checks = {"environment": {"status": "unusable"}}
+            return {"warm": False, "healthy": False, "latencyMs": 0.0, "version": meter.version, "checks": checks}
+        response = problem_of(error).response(request)
+        _measure(meter, status=response["statusCode"], milliseconds=0, method=None, route=None)
+        return response
+    if event == WARM:
+        return application.warm()
+    if event == CHECK:
+        return application.check()
     return application.respond(event)
 
 
@@ -172,6 +263,26 @@ def _application() -> Application:
     return application
 
 
+def _measure(meter: Meter, *, status: int, milliseconds: float, method: str | None, route: str | None) -> None:
+    """Write the one line of a request: the log's, and the metrics' by function and by version.
+
+    Zeros are written too: an alarm on a share knows a quiet minute from one that nobody has measured.
+    """
+    counted = {
+        "Requests": True,
+        "ServerErrors": status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+        "SlowRequests": milliseconds > OBJECTIVE_MS,
+        # Nothing else is answered so, be it the product's routes (app/problems.py) or the health check.
+        "DatabaseFailures": status == HTTPStatus.SERVICE_UNAVAILABLE,
+    }
+    measures = {name: Measure(int(happened), Unit.COUNT) for name, happened in counted.items()}
+    measures["Latency"] = Measure(milliseconds, Unit.MILLISECONDS)
+    if (memory := meter.memory_used()) is not None:
+        measures["MemoryUsed"] = memory
+    by = ([FUNCTION], [FUNCTION, VERSION])
+    meter.write("request", measures, by=by, status=status, method=method, route=route)
+
+
 def _secrets_manager() -> SecretReader:
     import boto3  # slow, and not needed by whoever tests the routes
     from botocore.config import Config
@@ -180,6 +291,16 @@ def _secrets_manager() -> SecretReader:
     config = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "max_attempts": 2})
     client: SecretReader = boto3.client("secretsmanager", config=config)
     return client
+
+
+def _request(method: str, path: str) -> dict[str, Any]:
+    """A request as the gateway hands it over, as far as it is looked at."""
+    return {"rawPath": path, "requestContext": {"http": {"method": method}}}
+
+
+def _method(event: Mapping[str, Any]) -> str:
+    request = event.get("requestContext") or {}
+    return str((request.get("http") or {}).get("method", "")).upper()
 
 
 def _path(event: Mapping[str, Any]) -> str:

@@ -1,15 +1,18 @@
-"""The environment variables of the API function, validated once per cold start."""
+"""The environment variables of the functions of the API, validated once per cold start."""
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
 
 class EnvironmentVariableError(Exception):
@@ -35,22 +38,38 @@ def _certificate_file(value: str) -> str:
     return path
 
 
-class ApiEnvironment(BaseModel):
-    """What the API function is told by its environment; the field names in upper case are the variables' names."""
+def _api_url(value: str) -> str:
+    """The address of an API, to which paths can be appended."""
+    try:
+        parts = urlsplit(value)
+        host, secured, plain = parts.hostname, parts.scheme == "https", parts.scheme == "http"
+        _ = parts.port  # raises where it is none
+    except ValueError:
+        raise ValueError("is no URL") from None
+    if not host or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("is no address of an API: it has a host, and neither user nor query nor fragment")
+    if not secured and not (plain and _is_loopback(host)):
+        raise ValueError("has to be https; http is for this machine only")
+    return value.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
+
+
+class _Environment(BaseModel):
+    """What every function is told; the field names in upper case are the variables' names."""
 
     model_config = ConfigDict(frozen=True, str_strip_whitespace=True)
 
     environment: Annotated[str, Field(min_length=1)]
-    database_host: Annotated[str, Field(min_length=1)]
-    database_port: Annotated[int, Field(ge=1, le=65535)]
-    database_name: Annotated[str, Field(min_length=1)]
-    database_secret: Annotated[str, Field(min_length=1, description="ARN or name of a secret {username, password}")]
-    database_ca: Annotated[str, AfterValidator(_certificate_file)]
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    aws_lambda_function_version: str = "$LATEST"
 
     @classmethod
-    def read(cls, variables: Mapping[str, str]) -> ApiEnvironment:
+    def read(cls, variables: Mapping[str, str]) -> Self:
         """Validate the environment.
 
         Args:
@@ -65,3 +84,20 @@ class ApiEnvironment(BaseModel):
         except ValidationError as error:
             problems = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
             raise EnvironmentVariableError(f"the function's environment is not usable: {problems}") from None
+
+
+class ApiEnvironment(_Environment):
+    """What the API function is told by its environment."""
+
+    database_host: Annotated[str, Field(min_length=1)]
+    database_port: Annotated[int, Field(ge=1, le=65535)]
+    database_name: Annotated[str, Field(min_length=1)]
+    database_secret: Annotated[str, Field(min_length=1, description="ARN or name of a secret {username, password}")]
+    database_ca: Annotated[str, AfterValidator(_certificate_file)]
+    aws_lambda_function_version: str = "$LATEST"
+
+
+class ProbeEnvironment(_Environment):
+    """What the health probe is told by its environment."""
+
+    api_url: Annotated[str, AfterValidator(_api_url)]

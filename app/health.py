@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.breaker import CircuitBreaker
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,8 @@ def check(
         breaker.call(ping)
     except CircuitOpenError:
         database: dict[str, Any] = {"status": "not_tried", "latency_ms": None}
-    except DatabaseUnavailableError:
+    except DatabaseUnavailableError as error:
+        logger.error("the database is not available", extra={"cause": str(error)})  # noqa: TRY400 - known, no trace
         database = {"status": "unavailable", "latency_ms": _milliseconds(clock() - started)}
     else:
         database = {"status": "ok", "latency_ms": _milliseconds(clock() - started)}

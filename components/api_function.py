@@ -9,12 +9,12 @@ import pulumi
 from pulumi_aws import lambda_
 
 from components.database import NAME, PORT
-from components.function import Artifacts, Function, FunctionArgs, Grant, use_key
+from components.function import Function, FunctionArgs
+from components.role import Grant, use_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from components.database import Database
+    from components.function import Placement, Runtime
     from naming import Names
 
 
@@ -23,28 +23,24 @@ class ApiFunctionArgs:
     """What the API function runs with.
 
     Attributes:
-        names: The stack's names.
-        artifacts: Code and layer.
+        runtime: What it shares with the stack's other functions.
+        placement: Where in the private network it runs; it connects to the proxy.
         database: The database.
         database_ca: Path, inside the function, of the CA of the database's certificate.
         memory_mb: Memory in MB.
         timeout_seconds: Seconds a request may take.
-        subnet_ids: Where it runs.
-        security_group_id: As which it reaches the database.
-        log_retention_days: Days its log is kept.
-        log_level: Least severe level it logs.
+        concurrency: Requests at a time, reserved for it and its limit.
+        provisioned: Instances of the live version that are kept initialised.
     """
 
-    names: Names
-    artifacts: Artifacts
+    runtime: Runtime
+    placement: Placement
     database: Database
     database_ca: str
     memory_mb: int
     timeout_seconds: int
-    subnet_ids: Sequence[pulumi.Input[str]]
-    security_group_id: pulumi.Input[str]
-    log_retention_days: int
-    log_level: str
+    concurrency: int
+    provisioned: int
 
 
 class ApiFunction(pulumi.ComponentResource):
@@ -54,39 +50,41 @@ class ApiFunction(pulumi.ComponentResource):
         name: The function.
         version: The version published last.
         alias: What the gateway invokes.
+        log_group: Name of its log group.
     """
 
     name: pulumi.Output[str]
     version: pulumi.Output[str]
     alias: lambda_.Alias
+    log_group: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: ApiFunctionArgs, after: pulumi.Resource, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Publish after `after`, which is the step that leaves the schema ready for this code."""
         super().__init__("product-api:index:ApiFunction", name, None, opts)
+        names = args.runtime.names
         function = Function(
             name,
             FunctionArgs(
-                names=args.names,
+                runtime=args.runtime,
                 thing="api",
-                artifacts=args.artifacts,
+                purpose="Answers the product API",
                 handler="app.api.handler",
                 memory_mb=args.memory_mb,
                 timeout_seconds=args.timeout_seconds,
+                concurrency=args.concurrency,
                 environment={
-                    "ENVIRONMENT": args.names.stack,
-                    "DATABASE_HOST": args.database.host,
+                    "ENVIRONMENT": names.stack,
+                    "DATABASE_HOST": args.database.proxy_host,
                     "DATABASE_PORT": str(PORT),
                     "DATABASE_NAME": NAME,
-                    "DATABASE_SECRET": args.database.api_secret,
+                    "DATABASE_SECRET": names.name("database-api"),
                     "DATABASE_CA": args.database_ca,
-                    "LOG_LEVEL": args.log_level,
+                    "LOG_LEVEL": args.runtime.log_level,
                 },
-                grants=_grants(args.names),
-                subnet_ids=args.subnet_ids,
-                security_group_id=args.security_group_id,
-                log_retention_days=args.log_retention_days,
+                grants=_grants(names),
+                placement=args.placement,
                 # Not as an option of the component: children do not inherit it, and the graph would not show it.
                 after=[after],
             ),
@@ -95,13 +93,23 @@ class ApiFunction(pulumi.ComponentResource):
         self.alias = lambda_.Alias(
             name,
             name="live",
-            description="The version that serves",
+            description="The version that serves; releases and rollbacks move it",
             function_name=function.name,
             function_version=function.version,
-            opts=pulumi.ResourceOptions(parent=self),
+            # It begins at the first version. From then on it is moved by what watches the move, and a move is no drift.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["functionVersion", "routingConfig"]),
         )
+        if args.provisioned:
+            lambda_.ProvisionedConcurrencyConfig(
+                name,
+                function_name=function.name,
+                qualifier=self.alias.name,
+                provisioned_concurrent_executions=args.provisioned,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         self.name = function.name
         self.version = function.version
+        self.log_group = function.log_group
         self.register_outputs({"name": self.name, "version": self.version})
 
 
@@ -112,5 +120,5 @@ def _grants(names: Names) -> tuple[Grant, ...]:
             actions=("secretsmanager:GetSecretValue",),
             resources=(names.secret("database-api"),),
         ),
-        use_key("database", names, actions=("kms:Decrypt",)),
+        use_key("database", names, service="secretsmanager", actions=("kms:Decrypt",)),
     )

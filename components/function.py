@@ -4,64 +4,53 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pulumi
-from pulumi_aws import cloudwatch, iam, lambda_
+from pulumi_aws import cloudwatch, lambda_
+
+from components.role import Grant, Role, RoleArgs, use_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from components.artifacts import Artifacts
+    from components.dead_letters import DeadLetters
     from naming import Names
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grant:
-    """One thing that a function may do; becomes a statement of its role's policy.
+class Runtime:
+    """What all functions of a stack have in common.
 
     Attributes:
-        sid: Names the statement in a diff.
-        actions: IAM actions.
-        resources: ARNs, known at preview: see `naming`.
-        conditions: IAM conditions, where the resource cannot be narrowed by its ARN.
+        names: The stack's names.
+        artifacts: Code, layer, signatures.
+        log_retention_days: Days that logs are kept.
+        log_level: Least severe level that functions log.
+        log_key_arn: The key that encrypts logs.
     """
 
-    sid: str
-    actions: Sequence[str]
-    resources: Sequence[str]
-    conditions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-    def statement(self) -> dict[str, object]:
-        """Return the IAM statement."""
-        statement: dict[str, object] = {
-            "Sid": self.sid,
-            "Effect": "Allow",
-            "Action": list(self.actions),
-            "Resource": list(self.resources),
-        }
-        if self.conditions:
-            statement["Condition"] = {operator: dict(keys) for operator, keys in self.conditions.items()}
-        return statement
+    names: Names
+    artifacts: Artifacts
+    log_retention_days: int
+    log_level: str
+    log_key_arn: pulumi.Input[str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Artifacts:
-    """The bytes that every function of a release runs.
+class Placement:
+    """Where in the private network a function runs.
 
     Attributes:
-        code: The code zip.
-        layer_arn: The dependencies' layer.
-        runtime: Lambda runtime that the layer is built for.
-        architecture: Instruction set that the layer is built for.
+        subnet_ids: The subnets.
+        security_group_ids: As whose member it reaches others.
     """
 
-    code: Path
-    layer_arn: pulumi.Input[str]
-    runtime: str
-    architecture: str
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_ids: Sequence[pulumi.Input[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,31 +58,32 @@ class FunctionArgs:
     """What a function runs, with which rights.
 
     Attributes:
-        names: The stack's names.
+        runtime: What it shares with the stack's other functions.
         thing: The function's name within the stack, such as `migrator`.
-        artifacts: Code and layer.
+        purpose: What it does, as people read it.
         handler: `module.function` inside the code zip.
         memory_mb: Memory in MB; CPU grows with it.
         timeout_seconds: Seconds after which an invocation is ended.
+        concurrency: Invocations at a time, reserved for it and its limit.
         environment: Environment variables; never a credential.
-        grants: What its role may do beyond running inside the network and logging.
-        subnet_ids: Where it runs.
-        security_group_id: As which it reaches others.
-        log_retention_days: Days its log is kept.
+        grants: What its role may do beyond running where it is placed, and logging.
+        placement: Where in the private network; None runs it outside, where it reaches what is public.
+        dead_letters: Where an asynchronous invocation goes that failed for good; None for a function that nobody
+            invokes so.
         after: What must have happened before a version is published.
     """
 
-    names: Names
+    runtime: Runtime
     thing: str
-    artifacts: Artifacts
+    purpose: str
     handler: str
     memory_mb: int
     timeout_seconds: int
+    concurrency: int
     environment: Mapping[str, pulumi.Input[str]]
     grants: Sequence[Grant]
-    subnet_ids: Sequence[pulumi.Input[str]]
-    security_group_id: pulumi.Input[str]
-    log_retention_days: int
+    placement: Placement | None
+    dead_letters: DeadLetters | None = None
     after: Sequence[pulumi.Resource] = ()
 
 
@@ -104,86 +94,117 @@ class Function(pulumi.ComponentResource):
         name: Physical name.
         arn: The function's ARN, without a version.
         version: The version that is published last.
+        log_group: Name of its log group.
     """
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
     version: pulumi.Output[str]
+    log_group: pulumi.Output[str]
 
     def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("product-api:index:Function", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        physical = args.names.name(args.thing)
+        names, artifacts = args.runtime.names, args.runtime.artifacts
+        physical = names.name(args.thing)
 
         log = cloudwatch.LogGroup(
-            name, name=args.names.log_group(args.thing), retention_in_days=args.log_retention_days, opts=child
-        )
-        role = iam.Role(
             name,
-            name=physical,
-            description=f"What {physical} may do",
-            assume_role_policy=json.dumps(_TRUST),
+            name=names.log_group(args.thing),
+            retention_in_days=args.runtime.log_retention_days,
+            kms_key_id=args.runtime.log_key_arn,
             opts=child,
         )
-        policy = iam.RolePolicy(
+        role = Role(
             name,
-            name="grants",
-            role=role.name,
-            policy=json.dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [grant.statement() for grant in (*_baseline(args.names, args.thing), *args.grants)],
-                }
+            RoleArgs(
+                names=names,
+                thing=args.thing,
+                service="lambda.amazonaws.com",
+                purpose=f"What {physical} may do",
+                grants=(
+                    *_baseline(names, args.thing),
+                    *(_join_network(names) if args.placement else ()),
+                    *(_bury(names) if args.dead_letters else ()),
+                    *args.grants,
+                ),
+                own_account=False,
             ),
             opts=child,
         )
         function = lambda_.Function(
             name,
             name=physical,
+            description=args.purpose,
             role=role.arn,
-            runtime=args.artifacts.runtime,
-            architectures=[args.artifacts.architecture],
+            runtime=artifacts.runtime,
+            architectures=[artifacts.architecture],
             handler=args.handler,
-            code=pulumi.FileArchive(str(args.artifacts.code)),
-            # The digest of the zip itself, so that the diff of a release names the artifact.
-            source_code_hash=_source_code_hash(args.artifacts.code),
-            layers=[args.artifacts.layer_arn],
+            code=artifacts.archive,
+            s3_bucket=artifacts.bucket,
+            s3_key=artifacts.signed_code,
+            code_signing_config_arn=artifacts.code_signing_arn,
+            # The digest of the unsigned zip, which a release is known by.
+            source_code_hash=_source_code_hash(artifacts.code),
+            layers=[artifacts.layer_arn],
             memory_size=args.memory_mb,
             timeout=args.timeout_seconds,
+            reserved_concurrent_executions=args.concurrency,
             environment=lambda_.FunctionEnvironmentArgs(variables=dict(args.environment)),
             vpc_config=lambda_.FunctionVpcConfigArgs(
-                subnet_ids=args.subnet_ids, security_group_ids=[args.security_group_id]
-            ),
+                subnet_ids=args.placement.subnet_ids, security_group_ids=args.placement.security_group_ids
+            )
+            if args.placement
+            else None,
+            tracing_config=lambda_.FunctionTracingConfigArgs(mode="Active"),
             logging_config=lambda_.FunctionLoggingConfigArgs(log_format="Text", log_group=log.name),
             publish=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy, *args.after]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role.granted, *args.after]),
         )
+        if args.dead_letters:
+            lambda_.FunctionEventInvokeConfig(
+                name,
+                function_name=function.name,
+                maximum_retry_attempts=2,
+                maximum_event_age_in_seconds=3600,
+                destination_config=lambda_.FunctionEventInvokeConfigDestinationConfigArgs(
+                    on_failure=lambda_.FunctionEventInvokeConfigDestinationConfigOnFailureArgs(
+                        destination=args.dead_letters.arn
+                    )
+                ),
+                opts=child,
+            )
 
         self.name = function.name
         self.arn = function.arn
         self.version = function.version
+        self.log_group = log.name
         self.register_outputs({"name": self.name, "version": self.version})
 
 
-# Who may act as the role: Lambda. Which function gets it is decided by who may pass it.
-_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
-}
-
-
 def _baseline(names: Names, thing: str) -> tuple[Grant, ...]:
-    """What every function inside the network needs.
-
-    Lambda itself makes and removes the network interfaces, with the role's rights; it asks for every resource of the
-    account (https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions).
-    """
+    """What every function needs."""
     return (
         Grant(
             sid="WriteOwnLog",
             actions=("logs:CreateLogStream", "logs:PutLogEvents"),
             resources=(names.arn("logs", f"log-group:{names.log_group(thing)}:*"),),
         ),
+        Grant(
+            sid="Trace",
+            actions=("xray:PutTraceSegments", "xray:PutTelemetryRecords"),
+            resources=("*",),  # these two support no resource
+        ),
+    )
+
+
+def _join_network(names: Names) -> tuple[Grant, ...]:
+    """What a function inside the network needs.
+
+    Lambda itself makes and removes the network interfaces, with the role's rights; it asks for every resource of the
+    account (https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions).
+    """
+    return (
         Grant(
             sid="DescribeNetwork",
             actions=("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"),
@@ -202,20 +223,15 @@ def _baseline(names: Names, thing: str) -> tuple[Grant, ...]:
     )
 
 
-def use_key(thing: str, names: Names, *, actions: Sequence[str]) -> Grant:
-    """Grant the use of the stack's own key through Secrets Manager.
-
-    KMS invents a key's id, so that its ARN is not known at preview; its alias is. The key can have several aliases,
-    hence the set operator (https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html).
-    """
-    return Grant(
-        sid="UseKeyForSecrets",
-        actions=actions,
-        resources=(names.arn("kms", "key/*"),),
-        conditions={
-            "StringEquals": {"kms:ViaService": f"secretsmanager.{names.region}.amazonaws.com"},
-            "ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{names.name(thing)}"},
-        },
+def _bury(names: Names) -> tuple[Grant, ...]:
+    """What Lambda needs, with the role's rights, to hand over an invocation that failed for good."""
+    return (
+        Grant(
+            sid="HandOverFailedInvocations",
+            actions=("sqs:SendMessage",),
+            resources=(names.arn("sqs", names.name("dead-letters")),),
+        ),
+        use_key("operations", names, service="sqs", actions=("kms:Decrypt", "kms:GenerateDataKey")),
     )
 
 

@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pulumi
-from pulumi_aws import ec2, vpc
+from pulumi_aws import cloudwatch, ec2, vpc
+
+from components.role import Grant, Role, RoleArgs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from naming import Names
 
-# What the functions call inside the network; each is an endpoint in every zone, and costs as such.
+# What is called from inside the network; each is an endpoint in every zone, and costs as such.
 ENDPOINTS = ("secretsmanager",)
+# What a machine needs to be reached through Session Manager
+# (https://docs.aws.amazon.com/systems-manager/latest/userguide/setup-create-vpc.html).
+SESSION_ENDPOINTS = ("ssm", "ssmmessages")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +32,17 @@ class NetworkArgs:
         names: The stack's names.
         cidr: Its address range; each zone takes a sixteenth, the one of its letter.
         zones: Availability zones, one subnet each; their names end with a letter of a to p.
+        sessions: Whether machines inside can be reached through Session Manager.
+        log_retention_days: Days that flow logs are kept.
+        log_key_arn: The key that encrypts them.
     """
 
     names: Names
     cidr: str
     zones: Sequence[str]
+    sessions: bool
+    log_retention_days: int
+    log_key_arn: pulumi.Input[str]
 
 
 class Network(pulumi.ComponentResource):
@@ -100,7 +111,7 @@ class Network(pulumi.ComponentResource):
             opts=child,
         )
         admit(f"{name}-endpoints", source=clients.id, target=endpoints.id, port=443, what="AWS services", opts=child)
-        for service in ENDPOINTS:
+        for service in (*ENDPOINTS, *(SESSION_ENDPOINTS if args.sessions else ())):
             ec2.VpcEndpoint(
                 f"{name}-{service}",
                 vpc_id=network.id,
@@ -109,15 +120,58 @@ class Network(pulumi.ComponentResource):
                 private_dns_enabled=True,
                 subnet_ids=[subnet.id for subnet in subnets],
                 security_group_ids=[endpoints.id],
-                policy=json.dumps(_own_account_only(args.names)),
+                policy=json.dumps(_own_account_only(args.names, service)),
                 tags=tags(service),
                 opts=child,
             )
+
+        self._log_flows(name, args, network)
 
         self.vpc_id = network.id
         self.subnet_ids = [subnet.id for subnet in subnets]
         self.clients_group_id = clients.id
         self.register_outputs({"vpcId": self.vpc_id, "subnetIds": self.subnet_ids})
+
+    def _log_flows(self, name: str, args: NetworkArgs, network: ec2.Vpc) -> None:
+        """Log every connection that was made or refused, for whoever must find out afterwards."""
+        group = f"/aws/vpc/{args.names.name('network')}"
+        log = cloudwatch.LogGroup(
+            name,
+            name=group,
+            retention_in_days=args.log_retention_days,
+            kms_key_id=args.log_key_arn,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        role = Role(
+            f"{name}-flows",
+            RoleArgs(
+                names=args.names,
+                thing="flow-logs",
+                service="vpc-flow-logs.amazonaws.com",
+                purpose="Writes the network's flow log",
+                grants=(
+                    Grant(
+                        sid="WriteFlowLog",
+                        actions=("logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"),
+                        resources=(args.names.arn("logs", f"log-group:{group}:*"),),
+                    ),
+                    # Supports no narrower resource.
+                    Grant(sid="FindLogGroups", actions=("logs:DescribeLogGroups",), resources=("*",)),
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        ec2.FlowLog(
+            name,
+            vpc_id=network.id,
+            traffic_type="ALL",
+            log_destination_type="cloud-watch-logs",
+            log_destination=log.arn,
+            iam_role_arn=role.arn,
+            max_aggregation_interval=60,
+            tags={"Name": args.names.name("flows")},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role.granted]),
+        )
 
 
 def admit(
@@ -158,20 +212,30 @@ def _block(cidr: str, zone: str) -> str:
     return str(sixteenths[ord(zone[-1]) - ord("a")])
 
 
-def _own_account_only(names: Names) -> dict[str, object]:
+def _own_account_only(names: Names, service: str) -> dict[str, object]:
     """An endpoint policy: nobody's credentials but this account's, and nobody's secrets but its own, pass through."""
+    actions, resource = (
+        (
+            [
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:PutSecretValue",
+                "secretsmanager:UpdateSecretVersionStage",
+            ],
+            names.arn("secretsmanager", "secret:*"),
+        )
+        if service == "secretsmanager"
+        # An agent's own calls support no resource.
+        else ([f"{service}:*"], "*")
+    )
     return {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
                 "Principal": {"AWS": names.account_root},
-                "Action": [
-                    "secretsmanager:GetSecretValue",
-                    "secretsmanager:PutSecretValue",
-                    "secretsmanager:DescribeSecret",
-                ],
-                "Resource": names.arn("secretsmanager", "secret:*"),
+                "Action": actions,
+                "Resource": resource,
                 "Condition": {"StringEquals": {"aws:PrincipalAccount": names.account}},
             }
         ],

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from migrations import logs, users
-from migrations.access import Access, Secrets, SecretsManager
+from migrations.access import Access, Secrets, secrets_manager
 from migrations.environment import MigratorEnvironment
 from migrations.lock import held
 from migrations.rendering import plan_of
@@ -288,34 +288,23 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         MigratorError: The action is unknown, refused or has failed.
     """
     logs.configure(os.environ.get("LOG_LEVEL", "INFO"), str(getattr(context, "aws_request_id", "")))
+    action, started, failed = str(event.get("action")), time.monotonic(), True
     try:
-        return _migrator().run(event)
+        done = _migrator().run(event)
+        failed = False
     except Exception:
-        logger.exception("the migrator failed", extra={"action": str(event.get("action"))})
+        logger.exception("the migrator failed", extra={"action": action})
         raise
+    finally:
+        logs.measure("step", failed=failed, seconds=time.monotonic() - started, action=action)
+    return done
 
 
 @functools.cache
 def _migrator() -> Migrator:
     environment = MigratorEnvironment.read(os.environ)
-    parameters: dict[str, str | int] = {
-        "host": environment.database_host,
-        "port": environment.database_port,
-        "dbname": environment.database_name,
-        "sslmode": "verify-full",
-        "sslrootcert": environment.database_ca,
-        "application_name": f"product-api-{environment.environment}-migrator",
-        "connect_timeout": 10,
-        "keepalives_idle": 30,  # an index is built for minutes without a byte on the wire
-    }
-    return Migrator(environment=environment, access=Access(parameters=parameters, secrets=Secrets(client=_client())))
-
-
-def _client() -> SecretsManager:
-    import boto3
-
-    client: SecretsManager = boto3.client("secretsmanager")
-    return client
+    access = Access(parameters=environment.parameters("migrator"), secrets=Secrets(client=secrets_manager()))
+    return Migrator(environment=environment, access=access)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""The environment variables of the migrator function, validated once per cold start."""
+"""The environment variables of the functions that change the database, validated once per cold start."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
 
 class EnvironmentVariableError(Exception):
@@ -30,10 +31,10 @@ def _certificate_file(value: str) -> str:
     return path
 
 
-class MigratorEnvironment(BaseModel):
-    """What the migrator is told by its environment; the field names in upper case are the variables' names.
+class _DatabaseEnvironment(BaseModel):
+    """What every function beside the database is told; the field names in upper case are the variables' names.
 
-    The three secrets are ARNs or names; the master's is managed by RDS, the other two are filled by the users step.
+    Secrets are ARNs or names.
     """
 
     model_config = ConfigDict(frozen=True, str_strip_whitespace=True)
@@ -43,14 +44,12 @@ class MigratorEnvironment(BaseModel):
     database_port: Annotated[int, Field(ge=1, le=65535)]
     database_name: Annotated[str, Field(min_length=1)]
     database_ca: Annotated[str, AfterValidator(_certificate_file)]
-    master_secret: Annotated[str, Field(min_length=1)]
     migrator_secret: Annotated[str, Field(min_length=1)]
     api_secret: Annotated[str, Field(min_length=1)]
-    seeding: Literal["allowed"] | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @classmethod
-    def read(cls, variables: Mapping[str, str]) -> MigratorEnvironment:
+    def read(cls, variables: Mapping[str, str]) -> Self:
         """Validate the environment.
 
         Args:
@@ -65,3 +64,31 @@ class MigratorEnvironment(BaseModel):
         except ValidationError as error:
             problems = "; ".join(f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
             raise EnvironmentVariableError(f"the function's environment is not usable: {problems}") from None
+
+    def parameters(self, function: str) -> dict[str, str | int]:
+        """Libpq's parameters for a connection that verifies the server, without user and password.
+
+        Args:
+            function: Whose connection it is, as the server shows it in pg_stat_activity.
+        """
+        return {
+            "host": self.database_host,
+            "port": self.database_port,
+            "dbname": self.database_name,
+            "sslmode": "verify-full",
+            "sslrootcert": self.database_ca,
+            "application_name": f"product-api-{self.environment}-{function}",
+            "connect_timeout": 10,
+            "keepalives_idle": 30,  # an index is built for minutes without a byte on the wire
+        }
+
+
+class MigratorEnvironment(_DatabaseEnvironment):
+    """What the migrator is told; RDS manages the master's secret, the users step fills the other two."""
+
+    master_secret: Annotated[str, Field(min_length=1)]
+    seeding: Literal["allowed"] | None = None
+
+
+class RotationEnvironment(_DatabaseEnvironment):
+    """What the rotation is told: which two secrets are its own."""

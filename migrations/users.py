@@ -8,13 +8,12 @@ user of RDS, who is no superuser.
 from __future__ import annotations
 
 import logging
-import secrets as randomness
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, LiteralString
+from typing import TYPE_CHECKING, Final
 
 from psycopg import sql
 
-from migrations.access import Access, AccessError, Credentials
+from migrations.access import Access, AccessError, Credentials, new_password, set_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +60,7 @@ def ensure(
     *,
     master_secret: str,
     role_secrets: dict[str, str],
-    password: Callable[[], str] = lambda: randomness.token_urlsafe(32),
+    password: Callable[[], str] = new_password,
 ) -> Users:
     """Make roles and secrets agree, and give the roles their rights; again makes no difference.
 
@@ -91,10 +90,10 @@ def ensure(
                     f"the secret {secret} names the user {credentials.username}; it has to be {role}'s own"
                 )
             if master.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
-                _set_password(master, "CREATE ROLE {} LOGIN PASSWORD {}", credentials)
+                set_password(master, "CREATE ROLE {} LOGIN PASSWORD {}", credentials)
                 created.append(role)
             elif not access.accepts(secret, role):
-                _set_password(master, "ALTER ROLE {} LOGIN PASSWORD {}", credentials)
+                set_password(master, "ALTER ROLE {} LOGIN PASSWORD {}", credentials)
                 repaired.append(role)
         _own(master)
         if not _is_granted(master):
@@ -106,14 +105,6 @@ def ensure(
             master.execute(statement.format(sql.Identifier(API), sql.Identifier(name), sql.Literal(value)))
     logger.info("users", extra={"roles_created": created, "secrets_filled": filled, "roles_repaired": repaired})
     return Users(created=tuple(created), filled=tuple(filled), repaired=tuple(repaired))
-
-
-def _set_password(master: psycopg.Connection, statement: LiteralString, credentials: Credentials) -> None:
-    """Give a role its password without telling it to the server, whose log could keep the statement."""
-    name, password = credentials.username.encode(), credentials.password.encode()
-    verifier = master.pgconn.encrypt_password(password, name, b"scram-sha-256").decode()
-    template = sql.SQL(statement)
-    master.execute(template.format(sql.Identifier(credentials.username), sql.Literal(verifier)))
 
 
 def _own(master: psycopg.Connection) -> None:

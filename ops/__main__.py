@@ -19,10 +19,14 @@ from ops.exit_codes import Exit
 # Name → module of ops.commands and its one-line help, so that help needs no import of the commands.
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up", "Rehearse a stack: build, preview with the policy pack, update, seed, check."),
+    "review": ("review", "Say what an update would do: resources, permissions, reachability, migrations, policies."),
     "down": ("down", "Take a rehearsed stack away, and the sandbox with the last one."),
+    "bootstrap": ("bootstrap", "Make what must be there before a stack's first deployment."),
+    "approve": ("approve", "Approve the release at hand for a stack, or show who has."),
     "pulumi": ("pulumi", "Run the Pulumi engine in the sandbox's environment."),
     "artifact": ("artifact", "Build the code zip and the layers."),
-    "env": ("env", "Which target, account, state and endpoints a command would use."),
+    "db": ("db", "The way into a development database."),
+    "env": ("env", "Which target, account, state and endpoints a command would use, and whether all is there."),
     "doctor": ("doctor", "What is present, which version, from where, and what to do about the rest."),
     "setup": ("setup", "Find or obtain the Pulumi engine."),
 }
@@ -32,6 +36,7 @@ EPILOG = """\
 Examples:
   ops up local              the whole deployment on this machine
   ops up prod               rehearse production; never touches AWS
+  ops review prod           what an update would do, before it does
   ops pulumi -- preview     any Pulumi command, in the sandbox
   ops down local            take it away again
 

@@ -29,14 +29,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from sandbox import processes
+from sandbox import processes, second_factor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[1]
 PROVIDER_VERSION = "7.51.1"  # of pulumi-aws in requirements/dev.in, whose types it plays; a test holds them together
 DIRECTORY = "PRODUCT_API_SANDBOX"
+# Programs whose stacks' settings name an account, and where in the checkout these are.
+OURS = {"product-api": "", "product-api-account": "account"}
 # Development credentials of an account that exists on this machine only: the emulator takes the id of the account as
 # access key of its root, and any secret.
 SECRET_ACCESS_KEY = "sandbox"  # noqa: S105
@@ -177,7 +179,7 @@ class Sandbox:
         """Return temporary credentials of a role that a person of this account assumes, as environment variables.
 
         The person is an IAM user below `/people/`, named after the role's last part, who may assume that role and
-        nothing else. The role's trust policy decides, as it does in AWS.
+        nothing else, and shows a second factor. The role's trust policy decides, as it does in AWS.
 
         Args:
             role: its name, e.g. "product-api-approver-lead".
@@ -209,7 +211,8 @@ class Sandbox:
                     aws_access_key_id=key["AccessKeyId"],
                     aws_secret_access_key=key["SecretAccessKey"],
                 )
-                given = sts.assume_role(RoleArn=arn, RoleSessionName=person)["Credentials"]
+                with self._authenticator(iam, person) as factor:
+                    given = sts.assume_role(RoleArn=arn, RoleSessionName=person, **factor)["Credentials"]
             finally:
                 iam.delete_access_key(UserName=person, AccessKeyId=key["AccessKeyId"])
         except (BotoCoreError, ClientError) as error:
@@ -222,6 +225,52 @@ class Sandbox:
             "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
             "AWS_SESSION_TOKEN": given["SessionToken"],
         }
+
+    @contextlib.contextmanager
+    def _authenticator(self, iam: Any, person: str) -> Iterator[dict[str, str]]:
+        """Give a person an MFA device while it is used; yields what AssumeRole takes as the second factor."""
+        serial = f"arn:aws:iam::{self.account}:mfa/{person}"
+        # One that a command left when it was ended: its seed is told once, to whom it was made for.
+        with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+            iam.deactivate_mfa_device(UserName=person, SerialNumber=serial)
+        with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+            iam.delete_virtual_mfa_device(SerialNumber=serial)
+        made = iam.create_virtual_mfa_device(VirtualMFADeviceName=person)["VirtualMFADevice"]
+        seed, now = made["Base32StringSeed"].decode(), time.time()
+        before, code = (second_factor.code(seed, now + step * second_factor.STEP) for step in (-1, 0))
+        iam.enable_mfa_device(
+            UserName=person, SerialNumber=serial, AuthenticationCode1=before, AuthenticationCode2=code
+        )
+        try:
+            yield {"SerialNumber": serial, "TokenCode": code}
+        finally:
+            iam.deactivate_mfa_device(UserName=person, SerialNumber=serial)
+            iam.delete_virtual_mfa_device(SerialNumber=serial)
+
+    def token(
+        self, *, issuer: str, audience: str, subject: str, scopes: Sequence[str] = (), seconds: float = 300
+    ) -> str:
+        """Return an access token that the account's HTTP APIs take for one of an issuer that they name.
+
+        Args:
+            issuer: the https URL, exactly as the API's authorizer has it.
+            audience: whom it is for.
+            subject: who it speaks of.
+            scopes: what it opens.
+            seconds: how long it is valid; less than none gives one that has expired.
+
+        Raises:
+            SandboxError: the account is not ours, or does not run.
+        """
+        if self.endpoint is not None:
+            raise SandboxError(f"{self.endpoint} is not ours: it plays no issuer, so there is no token of {issuer}")
+        asked = {"issuer": issuer, "audience": audience, "subject": subject, "scopes": [*scopes], "seconds": seconds}
+        try:
+            return str(self._call("POST", "/_sandbox/token", asked)["value"])
+        except OSError as error:
+            raise SandboxError(
+                f"the emulated account {self.account} does not answer ({error}): run `ops up`"
+            ) from error
 
     def denials(self, principal: str = "") -> list[dict[str, Any]]:
         """Return what the account's policies denied: principal, action, resource, count and reason of each.
@@ -269,6 +318,26 @@ class Sandbox:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
+    @contextlib.contextmanager
+    def pace(self, scale: float) -> Iterator[None]:
+        """Let time pass `scale` times as fast in the emulated account: bake times, alarm periods, schedules alike.
+
+        Afterwards it passes as everywhere: a probe every second is a rehearsal's, not an idle sandbox's. An emulator
+        that is not ours keeps its own time.
+
+        Args:
+            scale: 1 to 600.
+        """
+        if self.endpoint is not None:
+            yield
+            return
+        self._call("POST", "/_sandbox/clock", {"scale": scale})
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError, ValueError):  # it died: there is no time to slow down
+                self._call("POST", "/_sandbox/clock", {"scale": 1})
+
     def save(self) -> None:
         """Persist the emulated account together with Pulumi's state as it is now.
 
@@ -301,7 +370,7 @@ class Sandbox:
                 lock.unlink()
         if self.cloud.exists():
             for entry in self.cloud.iterdir():
-                if entry.name not in {"postgres", "tls", "github"}:
+                if entry.name not in {"postgres", "tls", "github", "login", "signer"}:
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def _install_engine(self) -> None:
@@ -435,17 +504,19 @@ class Sandbox:
 
 
 def account_of(project: str, stack: str) -> str:
-    """The account that a stack lives in: what its settings say, for this project; the non-production one for others."""
+    """The account that a stack lives in: what its settings say, for our programs; the non-production one for others."""
     import yaml
 
-    def account(name: str) -> str | None:
+    def account(program: str, name: str) -> str | None:
+        path = ROOT / OURS.get(program, "") / f"Pulumi.{name}.yaml"
         try:
-            values = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text()) or {}
+            values = yaml.safe_load(path.read_text()) or {}
         except OSError:
             return None
-        return str(values.get("config", {}).get("product-api:account") or "") or None
+        return str(values.get("config", {}).get(f"{program}:account") or "") or None
 
-    return (account(stack) if project == "product-api" else None) or account("local") or "000000000000"
+    found = account(project, stack) if project in OURS else None
+    return found or account("product-api", "local") or "000000000000"
 
 
 def stop(directory: Path) -> list[str]:

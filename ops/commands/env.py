@@ -1,4 +1,4 @@
-"""`ops env`: what a command would act on."""
+"""`ops env`: what a command would act on, and whether all is there."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pathlib import Path
 
 import click
 
-from ops.console import data, emit
+from ops.console import data, emit, leave, style
+from ops.exit_codes import Exit
 
 
 @click.group("env")
 def command() -> None:
-    """What a command would act on.
+    """What a command would act on, and whether all is there that a stack needs.
 
     \b
     Examples:
       ops env show
       ops env show prod --aws --json
+      ops env validate prod --aws
     """
 
 
@@ -76,3 +78,41 @@ def show(stack: str, *, aws: bool, as_json: bool) -> None:
             ", ".join(f"{key} {entry}" for key, entry in value.items()) or "none" if isinstance(value, dict) else value
         )
         data(f"{name.replace('_', ' '):<12} {text}")
+
+
+@command.command("validate")
+@click.argument("stack", default="local")
+@click.option("--aws", is_flag=True, help="Look at AWS (also OPS_TARGET=aws).")
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
+def validate(stack: str, *, aws: bool, as_json: bool) -> None:
+    """Say whether the account has what STACK (default: local) needs and settings alone cannot tell.
+
+    Credentials, what the account has once, quotas, zones, certificate, token issuer. Changes nothing. Exit code 1 when
+    a check failed; one that could not be told is no failure.
+
+    \b
+    Examples:
+      ops env validate local
+      ops env validate prod --aws --json | jq '.checks[] | select(.state != "ok")'
+    """
+    from ops import target as targets
+    from ops.rehearsal import setting
+    from ops.validation import FAILED, Validation
+
+    target = targets.ready(stack, aws=aws)
+    with target.announced():
+        checks = []
+        for check in Validation(target=target, setting=lambda key: setting(stack, key)).checks():
+            checks.append(check)
+            if not as_json:
+                colour = {"ok": "green", "failed": "red", "unknown": "yellow"}[check.state]
+                data(f"{style(f'{check.state:<8}', fg=colour)}{check.name:<21} {check.found}")
+                if check.remedy:
+                    data(f"{'':<29} → {check.remedy}")
+        if as_json:
+            emit(
+                "product-api/env-validate/1",
+                {"stack": stack, "target": target.kind, "checks": [asdict(check) for check in checks]},
+            )
+    if any(check.state == FAILED for check in checks):
+        leave(Exit.FAILED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -11,8 +13,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ops.console import step
+
 if TYPE_CHECKING:
-    from ops.rehearsal import Rehearsal
+    from collections.abc import Iterator
+
+    from ops.rehearsal import Program, Rehearsal
 
 # Commands of the engine that take `--config-file`.
 CONFIGURED = {"config", "destroy", "import", "logs", "preview", "pre", "refresh", "up", "update", "watch"}
@@ -30,6 +36,8 @@ OWN_PATHS = {
     "--plan",
     "--save-plan",
 }
+# Commands that speak to AWS, for which the account must be there, and the role.
+DEPLOYING = CONFIGURED - {"config", "logs"}
 # Commands that change nothing: no save is needed after them.
 READING = {"about", "config", "help", "logs", "preview", "pre", "version", "whoami", "schema", "gen-completion"}
 
@@ -39,31 +47,40 @@ READING = {"about", "config", "help", "logs", "preview", "pre", "version", "whoa
 def command(args: tuple[str, ...]) -> None:
     """Run the engine with ARGS; starts the sandbox when needed and leaves it up.
 
-    For this project the policy pack is in force; for another program (`-C DIR`) whatever pack the arguments name. What
-    you have set yourself (PULUMI_BACKEND_URL, the passphrase, the stack) wins. Stdout and exit code are Pulumi's.
+    What speaks to AWS acts as the stack's deploy role, and brings up first what the account has once. For this
+    project, and for `-C account`, the policy pack is in force; for another program (`-C DIR`) whatever pack
+    the arguments name. What you have set yourself (PULUMI_BACKEND_URL, the passphrase, the stack) wins. Stdout and exit
+    code are Pulumi's.
 
     \b
     Examples:
       ops pulumi -- preview --diff
       ops pulumi -- stack output apiUrl
+      ops pulumi -- -C account preview --stack prod
       ops pulumi -- -C ../other-program preview --policy-pack policies
     """
-    from ops.rehearsal import ROOT, Rehearsal
+    from ops.rehearsal import PRODUCT, PROGRAMS, Rehearsal
 
     caller = Path.cwd()
     directory, rest = _directory(list(args), caller)
-    own = directory is None or directory.resolve() == ROOT
+    where = PRODUCT.directory if directory is None else directory.resolve()
+    own = next((program for program in PROGRAMS if program.directory == where), None)
+    program = own or PRODUCT
     words = _words(rest)
-    name = _stack(rest) if own else None
-    rehearsal = Rehearsal.of(name or "local")
+    name = _stack(rest, program) if own else None
+    rehearsal = Rehearsal.of(name or ("local" if program is PRODUCT else "nonprod"), program=program)
+    deploying = own is PRODUCT and bool(words) and words[0] in DEPLOYING
+    rehearsal = dataclasses.replace(rehearsal, acting="deploy" if deploying else "root")
     with rehearsal.sandbox.lock():
         rehearsal.sandbox.start()
+        if deploying:
+            _bring_up_account(rehearsal)
     if own:
         env = rehearsal.environment()
         _prepare(rehearsal, words)
         # Without `--config-file` the engine writes its secrets provider into the stack file of the folder it runs in.
         configured = bool(words) and words[0] in CONFIGURED
-        folder = ROOT if configured or "PULUMI_BACKEND_URL" in os.environ else rehearsal.config_file.parent
+        folder = program.directory if configured or "PULUMI_BACKEND_URL" in os.environ else rehearsal.config_file.parent
         run = ["-C", str(folder), *_configured(_absolute(rest, caller, OWN_PATHS), words, rehearsal)]
     else:
         env = rehearsal.sandbox.environment(os.environ)
@@ -123,8 +140,8 @@ def _directory(args: list[str], caller: Path) -> tuple[Path | None, list[str]]:
     return directory, rest
 
 
-def _stack(args: list[str]) -> str | None:
-    """Which of this project's stacks is meant: by flag, by PULUMI_STACK, or by selection."""
+def _stack(args: list[str], program: Program) -> str | None:
+    """Which of a program's stacks is meant: by flag, by PULUMI_STACK, or by selection."""
     for position, arg in enumerate(args):
         if arg in {"-s", "--stack"} and position + 1 < len(args):
             return args[position + 1].split("/")[-1]
@@ -134,7 +151,7 @@ def _stack(args: list[str]) -> str | None:
         return chosen.split("/")[-1]
     from ops.rehearsal import selected_stack
 
-    return selected_stack(os.environ)
+    return selected_stack(os.environ, program)
 
 
 def _prepare(rehearsal: Rehearsal, words: list[str]) -> None:
@@ -147,10 +164,29 @@ def _prepare(rehearsal: Rehearsal, words: list[str]) -> None:
 def _init(rehearsal: Rehearsal) -> None:
     from ops import engine
 
+    with _own_environment():
+        engine.stack(rehearsal)
+
+
+def _bring_up_account(rehearsal: Rehearsal) -> None:
+    """Bring up what the stack's account has once, where it does not stand: the deploy role is part of it."""
+    from ops.account import bring_up_account, stands
+
+    if not stands(rehearsal):
+        with _own_environment(), step("account", {}) as running:
+            brought = bring_up_account(rehearsal, running.progress)
+            running.detail = f"{brought.stack}: {brought.described}"
+
+
+@contextlib.contextmanager
+def _own_environment() -> Iterator[None]:
+    """Have the caller's environment again afterwards: a handle of the Automation API changes the process's."""
     before = dict(os.environ)
-    engine.stack(rehearsal)
-    os.environ.clear()
-    os.environ.update(before)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _configured(args: list[str], words: list[str], rehearsal: Rehearsal) -> list[str]:
@@ -159,7 +195,7 @@ def _configured(args: list[str], words: list[str], rehearsal: Rehearsal) -> list
     if given or not words or words[0] not in CONFIGURED or "PULUMI_BACKEND_URL" in os.environ:
         return args
     flags = ["--config-file", str(rehearsal.config_file)]
-    if _stack(args) is None:
+    if _stack(args, rehearsal.program) is None:
         flags += ["--stack", rehearsal.stack]
     at = args.index(words[0]) + 1
     return [*args[:at], *flags, *args[at:]]

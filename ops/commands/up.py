@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import os
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.console import CommandError, Step, data, emit, leave, say, step, style
+from ops.console import CommandError, data, emit, leave, say, step, style
 from ops.exit_codes import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pulumi.automation import Stack
+
     from ops.engine import Observed
     from ops.rehearsal import Rehearsal
-    from sandbox.session import Started
 
 SEEDED = ("local", "dev")
 CHECKED = (("POST", "/health"), ("GET", "/api/products"))
 SLOW_MS = 500  # the gate of a deployment, requirement 56
+_LEFT = re.compile(r"(\d+) s of (\d+) s left")
+TIME_SCALE = 20.0  # a canary of ten minutes takes thirty seconds, and an alarm still sees dozens of requests a period
 
 
 @click.command("up")
@@ -28,61 +34,103 @@ SLOW_MS = 500  # the gate of a deployment, requirement 56
 @click.option(
     "--aws-endpoint", metavar="URL", help="Use an AWS emulator that already runs, instead of the sandbox's own."
 )
+@click.option(
+    "--time-scale",
+    type=click.FloatRange(1, 600),
+    default=TIME_SCALE,
+    show_default=True,
+    help="How many times as fast bake times, alarm periods and schedules pass while the update runs; 1 is real time.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what stands as JSON.")
-def command(stack: str, aws_endpoint: str | None, *, as_json: bool) -> None:
+def command(stack: str, aws_endpoint: str | None, time_scale: float, *, as_json: bool) -> None:
     """Rehearse STACK (default: local) on this machine; asks nothing and never touches AWS.
 
-    Builds the artifact, starts the sandbox, previews with the policy pack, updates, seeds (local and dev), checks.
+    Builds the artifact, starts the sandbox, brings up what the account needs, has people approve where the stack asks
+    for it, previews with the policy pack, updates as the stack's deploy role while visitors use the API, seeds (local
+    and dev), checks.
 
     \b
     Examples:
       ops up local
       ops up prod --json | jq .resources
+      ops up prod --time-scale 1        a canary of ten minutes takes ten minutes
       ops up dev --aws-endpoint http://127.0.0.1:4566
     """
     from ops.rehearsal import Rehearsal, read_settings
+    from sandbox.session import SandboxError
 
     read_settings(stack)  # a wrong name is told before anything begins
     started = time.monotonic()
     seconds: dict[str, float] = {}
+    report: dict[str, Any] = {"stack": stack, "target": "sandbox", "failed": None}
     with step("engine", seconds) as running:
         rehearsal = Rehearsal.of(stack, endpoint=aws_endpoint, say=running.progress)
         running.detail = f"{rehearsal.sandbox.engine}"
     banner = f"target: sandbox, stack {stack}, account {rehearsal.sandbox.account} (played), {rehearsal.sandbox.region}"
     say(style(banner, bold=True))
-    with dataclasses.replace(rehearsal.sandbox, say=say).lock():
-        report = _up(rehearsal, seconds)
+    if time_scale != 1 and aws_endpoint is None:
+        say(f"time: {time_scale:g} times as fast while the update runs: bake times, alarm periods, schedules")
+    failed: CommandError | None = None
+    try:
+        with dataclasses.replace(rehearsal.sandbox, say=say).lock():
+            _up(rehearsal, report, seconds, time_scale)
+    except SandboxError as error:
+        failed = CommandError(str(error))
+    except CommandError as error:
+        failed = error
+    if failed:
+        report["failed"] = {"outcome": failed.outcome, "exit_code": int(failed.code), "message": str(failed)}
     report["seconds"] = {**seconds, "total": round(time.monotonic() - started, 3)}
-    emit("product-api/up/1", report) if as_json else _print(report)
+    if as_json:
+        emit("product-api/up/1", report)
+    elif not failed:
+        _print(report)
     say(style(banner, bold=True))
+    if failed:
+        raise failed
     if not all(check["ok"] for check in report["checks"]):
         leave(Exit.UNHEALTHY)
 
 
-def _up(rehearsal: Rehearsal, seconds: dict[str, float]) -> dict[str, Any]:
+def _up(rehearsal: Rehearsal, report: dict[str, Any], seconds: dict[str, float], time_scale: float) -> None:
+    """Do it, and note in `report` what is known, as it becomes known: what has failed is reported too."""
     from ops.commands.artifact import build_for
 
     stack = rehearsal.stack
     with step("artifact", seconds) as running:
         build_for(stack, running)
     with step("sandbox", seconds) as running:
-        started = _start(rehearsal, running)
-    from ops import engine  # the SDK, half a second, while nothing waits for it
+        started = rehearsal.start(running)
+    from ops import approval, engine  # the SDK, half a second, while nothing waits for it
+    from ops.account import bring_up_account
 
+    with step("account", seconds) as running:
+        account = bring_up_account(rehearsal, running.progress)
+        approvals = approval.play(rehearsal, approval.at_hand(stack))
+        given = f"; approved by {' and '.join(each.who for each in approvals)}" if approvals else ""
+        running.detail = f"{account.stack}: {account.described}{given}"
     handle = engine.stack(rehearsal)
+    report |= {"rebuilt": started.rebuilt, "time_scale": time_scale, "visitors": None}
     with step("preview", seconds) as running:
-        seen, on_event = engine.observe(running.progress)
-        # An account that was brought back may have other addresses than Pulumi remembers.
-        _run(handle.preview, seen, on_event, rehearsal, refresh=started.restored)
-        preview = seen
+        seen = preview = engine.run(
+            handle.preview, running.progress, rehearsal.config_file, refresh=started.restored, note=running.note
+        )
+        report["policies"] = {"packs": preview.packs, "findings": preview.findings}
         running.detail = f"{seen.changed} to change; {_verdict(seen)}"
     with step("update", seconds) as running:
         if preview.changed or started.restored:
-            seen, on_event = engine.observe(running.progress)
-            try:
-                _run(handle.up, seen, on_event, rehearsal, refresh=started.restored)
-            finally:
-                rehearsal.sandbox.save()
+            paced = _paced(1 if rehearsal.sandbox.endpoint else time_scale)
+            with _visited(handle if preview.changed else None, report), rehearsal.sandbox.pace(time_scale):
+                try:
+                    seen = engine.run(
+                        handle.up,
+                        lambda line: running.progress(paced(line)),
+                        rehearsal.config_file,
+                        refresh=started.restored,
+                        note=lambda line: running.note(paced(line)),
+                    )
+                finally:
+                    rehearsal.sandbox.save()
             running.detail = seen.describe()
         else:
             running.detail = "nothing to change: what stands is what is declared"
@@ -99,15 +147,11 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float]) -> dict[str, Any]:
         ]
         running.detail = ", ".join(f"{c['method']} {c['path']} {c['status']} ({c['ms']} ms)" for c in checks)
     rehearsal.sandbox.save()
-    return {
-        "stack": stack,
-        "target": "sandbox",
+    report |= {
         "url": outputs["apiUrl"],
         "changes": dict(seen.changes),
         "changed": bool(preview.changed),
-        "rebuilt": started.rebuilt,
         "resources": _resources(rehearsal),
-        "policies": {"packs": preview.packs, "findings": preview.findings},
         "migrations": {"head": migrations["head"], "applied": _applied(migrations), "planned": outputs["head"]},
         "seeded": seeded,
         "code": outputs["codeSha256"],
@@ -116,43 +160,35 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def _start(rehearsal: Rehearsal, running: Step) -> Started:
-    from sandbox.session import Started
+def _paced(scale: float) -> Callable[[str], str]:
+    """Return what says of a release's `480 s of 600 s left`, which is AWS's time, how long that is here."""
 
-    sandbox = dataclasses.replace(rehearsal.sandbox, say=running.progress)
-    started = sandbox.start()
-    removed = rehearsal.release_stale_locks()
-    if removed:
-        say(f"  removed {removed} lock of an engine that is gone")
-    pending = rehearsal.pending_operations()
-    if pending and rehearsal.sandbox.endpoint is None:
-        say(
-            f"  the last update was cut off while {len(pending)} resources were being changed: "
-            "the account is rebuilt, the database keeps its data"
-        )
-        sandbox.forget()
-        sandbox.start()
-        started = Started(rebuilt=True)
-    running.detail = rehearsal.sandbox.environment(os.environ)["AWS_ENDPOINT_URL"]
-    return started
+    def rewrite(found: re.Match[str]) -> str:
+        left, whole = int(found[1]), int(found[2])
+        # The program measures what has passed by the machine's clock.
+        here = whole / scale
+        remaining = max(0.0, here - (whole - left))
+        return f"{remaining:.0f} s of {here:.0f} s left ({whole / 60:g} min at {scale:g} times)"
+
+    return lambda line: line if scale == 1 else _LEFT.sub(rewrite, line)
 
 
-def _run(operation: Any, seen: Observed, on_event: Any, rehearsal: Rehearsal, *, refresh: bool) -> None:
-    """Run a preview or an update, and turn its failure into the command's."""
-    from pulumi import automation
+@contextlib.contextmanager
+def _visited(handle: Stack | None, report: dict[str, Any]) -> Iterator[None]:
+    """Have users at the API while it is updated, and report what they met; before the first update there is none."""
+    from ops.visitors import Visitors
 
-    from ops import engine
-
+    url = handle.outputs().get("apiUrl") if handle else None
+    if url is None:
+        yield
+        return
+    visitors = Visitors(str(url.value))
     try:
-        operation(
-            on_event=on_event,
-            config_file=str(rehearsal.config_file),
-            refresh=refresh,
-            suppress_progress=True,
-            color="never",
-        )
-    except automation.CommandError as error:
-        raise engine.failed(error, seen) from error
+        with visitors:
+            yield
+    finally:
+        report["visitors"] = dataclasses.asdict(visitors.served)
+        say(f"    visitors  {visitors.served.describe()}")
 
 
 def _verdict(seen: Observed) -> str:

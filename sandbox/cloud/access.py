@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox.cloud import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox.cloud.scope import Answer
+
+FORBIDDEN: Final = (
+    "The IAM role configured on the integration or API Gateway doesn't have permissions to call the integration. "
+    "Check the permissions and try again."
+)
+FAILED: Final = (
+    "The Lambda function returned the following error: Unhandled. Check your Lambda function code and try again."
+)
 
 
 def principal_arn(caller: str) -> str:
@@ -68,20 +78,29 @@ def service_may_invoke(principal: str, policy: Mapping[str, Any], name: str, qua
             for key, value in operator.items()
         }
         patterns = conditions.get("aws:sourcearn", "*")
+        accounts = _listed(conditions["aws:sourceaccount"]) if "aws:sourceaccount" in conditions else None
         if (
             statement.get("Effect") == "Allow"
             and service in (principal, "*")
             and any(fnmatch.fnmatchcase("lambda:InvokeFunction", one) for one in _listed(actions))
             and str(statement.get("Resource", "")).endswith(ending)
             and any(fnmatch.fnmatchcase(source, one) for one in _listed(patterns))
+            and (accounts is None or source.split(":")[4] in accounts)
         ):
             return True
     return False
 
 
-def gateway_error() -> Answer:
-    """Return an HTTP API's answer when its function fails or may not be invoked."""
+def gateway_error(why: str) -> Answer:
+    """Return an HTTP API's answer when its function fails or may not be invoked; the log gets the reason."""
+    exchange.fail(why)
     return 500, {"Content-Type": "application/json"}, b'{"message":"Internal Server Error"}'
+
+
+def gateway_throttled() -> Answer:
+    """Return an HTTP API's answer when its function has no concurrency left."""
+    exchange.fail("Lambda invocation failed with status: 429. Rate Exceeded.")
+    return 503, {"Content-Type": "application/json"}, b'{"message":"Service Unavailable"}'
 
 
 def _listed(value: Any) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from sandbox.cloud import web_identity
+from sandbox.cloud import devices, web_identity
 from sandbox.cloud.iam import account, policy
 from sandbox.cloud.iam.conditions import lowered
 from sandbox.cloud.iam.policy import Check, Principal
@@ -97,7 +97,7 @@ def _assume(form: Mapping[str, str], request: Request) -> str:
         "aws:principalarn": who.role or who.arn,
         "aws:principalaccount": who.account,
         "aws:principaltype": credential.principal_type,
-        "aws:multifactorauthpresent": "false",
+        "aws:multifactorauthpresent": str(_second_factor(form, credential)).lower(),
         "aws:requestedregion": region(),
         **_asked(form, session_name),
     }
@@ -114,6 +114,24 @@ def _assume(form: Mapping[str, str], request: Request) -> str:
         message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining."
         raise _RefusedError(400, "ValidationError", message)
     return _issue(form, found[0], session_name, seconds, source=credential)
+
+
+def _second_factor(form: Mapping[str, str], credential: Any) -> bool:
+    """Tell whether the caller has shown a second factor with this request.
+
+    Raises:
+        _RefusedError: a code that is none of the caller's device.
+    """
+    from ministack.services import iam
+
+    serial, code = form.get("SerialNumber", ""), form.get("TokenCode", "")
+    if not serial and not code:
+        return False
+    user = credential.principal_name if credential.principal_type == "User" else ""
+    if not devices.present(iam, user, serial, code, time.time()):
+        message = "MultiFactorAuthentication failed with invalid MFA one time pass code. "
+        raise _RefusedError(403, "AccessDenied", message)
+    return True
 
 
 def _assume_with_token(form: Mapping[str, str], issuer: Issuer) -> str:

@@ -10,6 +10,7 @@ import itertools
 import logging
 import shutil
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sandbox.cloud.processes import spawn
@@ -27,6 +28,30 @@ _log = logging.getLogger("sandbox.databases")
 _NETWORK: Final = ipaddress.ip_network("127.64.0.0/10")
 _TRIES: Final = 32
 _FORCE_TLS: Final = "rds.force_ssl"
+_LOAD: Final = """
+select current_setting('max_connections'),
+    count(*) filter (where state = 'active'),
+    count(*) filter (where xact_start is not null),
+    (select sum(pg_database_size(oid)) from pg_database)
+from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid();
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a server says of itself.
+
+    Attributes:
+        most_sessions: how many it accepts.
+        active: sessions that run a statement.
+        in_transaction: sessions in a transaction.
+        bytes: of all its databases.
+    """
+
+    most_sessions: int
+    active: int
+    in_transaction: int
+    bytes: int
 
 
 class Database:
@@ -53,6 +78,19 @@ class Database:
     def socket(self) -> Path:
         """The server's Unix socket, for the relay."""
         return self._server.socket
+
+    @property
+    def sessions(self) -> int:
+        """How many clients are connected at its endpoint; a proxy's are not."""
+        return len(self._relay.sessions) if self._relay else 0
+
+    def load(self) -> Load:
+        """Ask the server for its load.
+
+        Raises:
+            PostgresError: it does not answer.
+        """
+        return Load(*map(int, self._server.sql(_LOAD).split("|")))
 
     async def start(self, authority: Authority, parameters: Mapping[str, str]) -> None:
         """Bring server and endpoint up.

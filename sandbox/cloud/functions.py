@@ -47,6 +47,9 @@ invoked_arn: contextvars.ContextVar[str | None] = contextvars.ContextVar("invoke
 failed: contextvars.ContextVar[list[bool] | None] = contextvars.ContextVar("failed", default=None)
 """A list that gets an entry when an invocation within this context ends in a function error."""
 
+throttled: contextvars.ContextVar[list[bool] | None] = contextvars.ContextVar("throttled", default=None)
+"""A list that gets an entry when an invocation within this context finds no concurrency left."""
+
 
 def choose(alias: Mapping[str, Any], draw: Callable[[], float] = random.random) -> str:
     """Return the version that an invocation through an alias goes to.
@@ -74,7 +77,7 @@ def execute(module: Any, pool: Any, func: dict[str, Any], event: Any, request_id
         request_id: the invocation's id.
 
     Returns:
-        `body`, `log`, and `error` for a function error.
+        `body`, `log`, `seconds` that the handler ran, and `error` for a function error.
     """
     config = func.get("config") or func
     if not func.get("code_zip"):
@@ -95,8 +98,8 @@ def execute(module: Any, pool: Any, func: dict[str, Any], event: Any, request_id
         seen = failed.get()
         if seen is not None:
             seen.append(True)
-        return {"body": done["failure"], "error": True, "log": done["log"]}
-    return {"body": done["result"], "log": done["log"]}
+        return {"body": done["failure"], "error": True, "log": done["log"], "seconds": done["seconds"]}
+    return {"body": done["result"], "log": done["log"], "seconds": done["seconds"]}
 
 
 def retire_idle(pool: Any, seconds: float) -> None:
@@ -136,6 +139,7 @@ async def answer_as_aws(inner: Handler, request: Request) -> Answer:
     """Mend what the emulator accepts, and what it says of versions, aliases and policies.
 
     - a role that Lambda may not assume, reserved variables and an unknown network are refused;
+    - an alias of a version that is not there is refused;
     - a version's configuration has the qualified ARN;
     - the policy of the function, of a version and of an alias are three different ones.
     """
@@ -143,7 +147,11 @@ async def answer_as_aws(inner: Handler, request: Request) -> Answer:
     if not matched:
         return await inner(request)
     if (request.method, matched[2] or "") in (("POST", ""), ("PUT", "/configuration")) and (why := _refused(request)):
-        return _error(400, "InvalidParameterValueException", why)
+        return error(400, "InvalidParameterValueException", why)
+    if request.method in ("POST", "PUT") and (matched[2] or "").startswith("/aliases"):
+        function = unquote(matched[1] or "").rpartition(":function:")[2].partition(":")[0]
+        if missing := _missing_version(function, request.json()):
+            return error(404, "ResourceNotFoundException", f"Function not found: {missing}")
     status, headers, body = await inner(request)
     if status >= 300 or not body or not isinstance(body, bytes) or (matched[2] or "").endswith("/invocations"):
         return status, headers, body
@@ -194,11 +202,32 @@ def _refused(request: Request) -> str | None:
     return None
 
 
+def _missing_version(function: str, asked: Mapping[str, Any]) -> str | None:
+    """Return the ARN of a version that an alias is to point at, and that is not there."""
+    from ministack.services import lambda_svc
+
+    record = lambda_svc._functions.get(function)  # noqa: SLF001
+    if record is None:
+        return None  # the emulator says itself that there is no such function
+    weights = (asked.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    for version in (asked.get("FunctionVersion") or "$LATEST", *weights):
+        if version != "$LATEST" and version not in record["versions"]:
+            return f"{lambda_svc._func_arn(function)}:{version}"  # noqa: SLF001
+    return None
+
+
 def _unknown(operation: str, code: str, message: str) -> str:
     return f"Error occurred while {operation}. EC2 Error Code: {code}. EC2 Error Message: {message}"
 
 
-def _error(status: int, kind: str, message: str) -> Answer:
+def error(status: int, kind: str, message: str) -> Answer:
+    """Return an error as Lambda answers it.
+
+    Args:
+        status: of HTTP.
+        kind: AWS's name of it.
+        message: what is said of it.
+    """
     headers = {"Content-Type": "application/json", "x-amzn-errortype": kind}
     return status, headers, json.dumps({"Type": "User", "message": message}).encode()
 
@@ -220,6 +249,6 @@ def _policy(answer: dict[str, Any], name: str, qualifier: str) -> Answer | None:
     ending = f":function:{name}:{qualifier}" if qualifier else f":function:{name}"
     statements = [statement for statement in policy["Statement"] if str(statement["Resource"]).endswith(ending)]
     if not statements:
-        return _error(404, "ResourceNotFoundException", "The resource you requested does not exist.")
+        return error(404, "ResourceNotFoundException", "The resource you requested does not exist.")
     text = json.dumps({**policy, "Statement": statements})
     return 200, {"Content-Type": "application/json"}, json.dumps({**answer, "Policy": text}).encode()

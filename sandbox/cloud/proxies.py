@@ -9,15 +9,13 @@ allowed the secret and its key. From there on the client authenticates itself wi
 from __future__ import annotations
 
 import asyncio
-import functools
-import hashlib
 import json
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
-from sandbox.cloud import databases
+from sandbox.cloud import acting, databases
 from sandbox.cloud.relay import Relay
 from sandbox.cloud.scope import account as acting_in
 
@@ -119,7 +117,7 @@ class Proxy:
 
     async def _users(self) -> AsyncIterator[str]:
         """Yield the users that the proxy has credentials for."""
-        if not _trusts(self.record["RoleArn"], *self._owner):
+        if not acting.trusts(self.record["RoleArn"], _SERVICE, self._owner[0], self.record["DBProxyArn"]):
             _log.info("%s: its role does not trust %s", self.record["DBProxyName"], _SERVICE)
             return
         for auth in self.record.get("Auth", ()):
@@ -131,7 +129,8 @@ class Proxy:
         from botocore.exceptions import ClientError
 
         try:
-            value = _reader(self._endpoint, self._owner, self.record["RoleArn"]).get_secret_value(SecretId=secret)
+            reader = acting.client(self._endpoint, self._owner, self.record["RoleArn"], "rds-proxy", "secretsmanager")
+            value = reader.get_secret_value(SecretId=secret)
             read = json.loads(value["SecretString"])
         except ClientError as error:
             _log.info("%s: %s: %s", self.record["DBProxyName"], secret, error)
@@ -233,58 +232,3 @@ def _with_health(body: bytes, health: Mapping[str, str]) -> bytes:
             ET.SubElement(element, f"{{{space}}}{name}").text = value
     ET.register_namespace("", space)
     return bytes(ET.tostring(tree, encoding="utf-8", xml_declaration=True))
-
-
-def _trusts(role: str, owner: str, home: str) -> bool:
-    """Tell whether a role exists and lets RDS assume it."""
-    from ministack.services import iam
-
-    with acting_in(owner, home):
-        record = iam._roles.get(role.rpartition("/")[2]) or {}
-    trust = record.get("AssumeRolePolicyDocument") or {}
-    document = json.loads(trust) if isinstance(trust, str) else trust
-    statements = document.get("Statement") or []
-    for statement in statements if isinstance(statements, list) else [statements]:
-        services = (statement.get("Principal") or {}).get("Service") or []
-        actions = statement.get("Action") or []
-        if (
-            statement.get("Effect") == "Allow"
-            and _SERVICE in (services if isinstance(services, list) else [services])
-            and "sts:AssumeRole" in (actions if isinstance(actions, list) else [actions])
-        ):
-            return True
-    return False
-
-
-def _reader(endpoint: str, owner: tuple[str, str], role: str) -> Any:
-    """Return a client of Secrets Manager that acts as a role: each request is authorised as any other's."""
-    from ministack.services import sts
-
-    account, home = owner
-    digest = hashlib.sha256(f"rds-proxy {account} {role}".encode()).hexdigest()
-    session = {
-        "Arn": f"arn:aws:sts::{account}:assumed-role/{role.rpartition('/')[2]}/rds-proxy",
-        "UserId": f"{role.rpartition('/')[2]}:rds-proxy",
-        "SecretAccessKey": digest,
-        "SessionToken": digest,
-    }
-    access_key = f"ASIA{digest[:16].upper()}"
-    with acting_in(account, home):
-        sts.register_session(access_key, session)
-    return _client(endpoint, home, access_key, digest)
-
-
-@functools.cache
-def _client(endpoint: str, home: str, access_key: str, secret: str) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.session.Session().client(
-        "secretsmanager",
-        region_name=home,
-        endpoint_url=endpoint,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret,
-        aws_session_token=secret,
-        config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 0}),
-    )

@@ -10,30 +10,31 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import json
 import logging
 import math
 import re
 import time
-import urllib.error
-import urllib.request
 import uuid
 import zoneinfo
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode
 
-from sandbox.cloud import patches, scope
+from sandbox.cloud import acting, patches, scope
+from sandbox.cloud.delivery import DeliveryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from sandbox.cloud.clock import Clock
+    from sandbox.cloud.delivery import Delivery
     from sandbox.cloud.scope import Answer, Handler, Request
 
 _log = logging.getLogger("sandbox.schedules")
 
 _PRINCIPAL: Final = "scheduler.amazonaws.com"
+_SESSION: Final = "scheduler"
 _AT: Final = re.compile(r"^at\((\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})\)$")
 _RATE: Final = re.compile(r"^rate\((\d+)\s+(minute|hour|day)s?\)$")
 _UNITS: Final = {"minute": 60, "hour": 3600, "day": 86400}
@@ -50,18 +51,6 @@ _FINAL: Final = (
     "NotFound",
     "ValidationException",
 )
-
-
-class DeliveryError(RuntimeError):
-    """A target refused an invocation.
-
-    Attributes:
-        code: AWS's name of the error.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class ExpressionError(ValueError):
@@ -120,28 +109,6 @@ def parse(text: str, zone: str = "UTC") -> Expression:
     return Expression(fields=fields, zone=place)
 
 
-class Pace:
-    """AWS's time in a rehearsal: it starts with the real one and runs as fast as the clock says, now and later."""
-
-    def __init__(self, clock: Clock, real: Callable[[], float] = time.time) -> None:
-        """Start at the real time.
-
-        Args:
-            clock: says how fast.
-            real: the real time, in seconds since the epoch.
-        """
-        self._clock = clock
-        self._read = real
-        self._real = self._aws = real()
-
-    def now(self) -> float:
-        """Return the present moment of AWS's time."""
-        real = self._read()
-        self._aws += (real - self._real) * self._clock.scale
-        self._real = real
-        return self._aws
-
-
 @dataclass
 class _Plan:
     """When something fires next.
@@ -149,7 +116,7 @@ class _Plan:
     Attributes:
         mark: what it was planned by; with another one it is planned anew.
         expression: of it.
-        due: in AWS's time; None: never again.
+        due: in the sandbox's time; None: never again.
     """
 
     mark: tuple[Any, ...]
@@ -178,14 +145,14 @@ async def rules(inner: Handler, request: Request) -> Answer:
 class Schedules:
     """Fires what is due, for as long as it runs."""
 
-    def __init__(self, clock: Clock, endpoint: str) -> None:
+    def __init__(self, clock: Clock, delivery: Delivery) -> None:
         """Take over from the emulator's own tickers, which look every ten seconds and ask for no permission.
 
         Args:
             clock: the sandbox's.
-            endpoint: the sandbox's own, `http://127.0.0.1:PORT`.
+            delivery: takes what is due to its target.
         """
-        self._scheduler, self._events, self._sts = patches.modules("scheduler", "eventbridge", "sts")
+        self._scheduler, self._events = patches.modules("scheduler", "eventbridge")
         patches.stop_own_schedules()
         for module, name in (
             (self._scheduler, "_schedules"),
@@ -197,11 +164,9 @@ class Schedules:
             (self._events, "_cron_next_fire"),
         ):
             patches.expect(module, name)
-        patches.expect(self._sts, "register_session", "access_key", "session")
         self._clock = clock
-        self._pace = Pace(clock)
         self._began = time.time()
-        self._endpoint = endpoint
+        self._delivery = delivery
         self._plans: dict[tuple[str, ...], _Plan] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -252,7 +217,7 @@ class Schedules:
 
     def sweep(self) -> None:
         """Fire everything that is due."""
-        now = self._pace.now()
+        now = self._clock.now()
         seen = set()
         for key, record, plan in (*self._planned_schedules(now), *self._planned_rules(now)):
             seen.add(key)
@@ -337,7 +302,7 @@ class Schedules:
                 attempt += 1
                 payload = _payload(record, account, home, moment, execution, attempt)
                 try:
-                    await self._call(target["Arn"], target, payload, account, home, record["Arn"])
+                    await self._call(target["Arn"], target, payload, account, record["Arn"])
                 except DeliveryError as error:
                     pause = self._clock.real(min(2.0**attempt, _LONGEST_BACKOFF))
                     spent = "MaximumRetryAttempts" if attempt > most else ""
@@ -352,9 +317,7 @@ class Schedules:
         if _AT.match(record["ScheduleExpression"]):
             self._complete(key, record)
 
-    async def _call(
-        self, arn: str, target: Mapping[str, Any], payload: str, account: str, home: str, schedule: str
-    ) -> None:
+    async def _call(self, arn: str, target: Mapping[str, Any], payload: str, account: str, schedule: str) -> None:
         """Call a target's service as the schedule's role.
 
         Raises:
@@ -364,63 +327,8 @@ class Schedules:
         if not trusts(role, account, schedule):
             message = f"{role} does not allow {_PRINCIPAL} to assume it"
             raise DeliveryError("AccessDeniedException", message)
-        service = arn.split(":")[2]
-        body, path, headers = payload.encode(), "/", {}
-        if service == "lambda":
-            path, headers = (
-                f"/2015-03-31/functions/{quote(arn, safe='')}/invocations",
-                {"x-amz-invocation-type": "Event"},
-            )
-        elif service == "sqs":
-            sent = {"QueueUrl": self._queue(arn), "MessageBody": payload, **(target.get("SqsParameters") or {})}
-            body, headers = json.dumps(sent).encode(), {"x-amz-target": "AmazonSQS.SendMessage"}
-        elif service == "sns":
-            body = urlencode(
-                {"Action": "Publish", "Version": "2010-03-31", "TopicArn": arn, "Message": payload}
-            ).encode()
-            headers = {"content-type": "application/x-www-form-urlencoded"}
-        else:
-            raise DeliveryError("ValidationException", f"the sandbox plays no schedules of {service}")
-        credentials = self._session(role, account)
-        await asyncio.to_thread(self._send, service, path, headers, body, credentials, home)
-
-    def _queue(self, arn: str) -> str:
-        _, _, _, _, account, name = arn.split(":")
-        return f"{self._endpoint}/{account}/{name}"
-
-    def _session(self, role: str, account: str) -> Any:
-        from botocore.credentials import Credentials
-
-        name = role.rpartition("/")[2]
-        made = Credentials(f"ASIA{uuid.uuid4().hex[:16].upper()}", uuid.uuid4().hex, uuid.uuid4().hex)
-        session = {
-            "Arn": f"arn:aws:sts::{account}:assumed-role/{name}/scheduler",
-            "UserId": f"{name}:scheduler",
-            "SecretAccessKey": made.secret_key,
-            "SessionToken": made.token,
-            "Expiration": time.time() + 900,
-        }
-        self._sts.register_session(made.access_key, session)
-        return made
-
-    def _send(
-        self, service: str, path: str, headers: Mapping[str, str], body: bytes, credentials: Any, home: str
-    ) -> None:
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-
-        url = f"{self._endpoint}{path}"
-        kind = {"content-type": "application/x-amz-json-1.0", **headers}
-        signed = AWSRequest("POST", url, data=body, headers=kind)
-        SigV4Auth(credentials, service, home).add_auth(signed)
-        request = urllib.request.Request(url, body, dict(signed.headers), method="POST")  # noqa: S310 — ours
-        try:
-            with urllib.request.urlopen(request, timeout=60):  # noqa: S310
-                pass
-        except urllib.error.HTTPError as error:
-            raise DeliveryError(*_named(error)) from error
-        except OSError as error:
-            raise DeliveryError("InternalServerException", str(error)) from error
+        more = {**(target.get("SqsParameters") or {}), **(target.get("EventBridgeParameters") or {})}
+        await asyncio.to_thread(self._delivery.deliver, arn, payload, role=role, session=_SESSION, more=more)
 
     async def _bury(
         self,
@@ -448,13 +356,10 @@ class Schedules:
             "SCHEDULE_ARN": record["Arn"],
             "TARGET_ARN": target["Arn"],
         }
-        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in said.items() if value}
-        home, account = arn.split(":")[3:5]
-        body = json.dumps({"QueueUrl": self._queue(arn), "MessageBody": payload, "MessageAttributes": attributes})
-        credentials = self._session(target["RoleArn"], account)
-        headers = {"x-amz-target": "AmazonSQS.SendMessage"}
+        attributes = {name: value for name, value in said.items() if value}
+        deliver = functools.partial(self._delivery.deliver, arn, payload, attributes=attributes)
         try:
-            await asyncio.to_thread(self._send, "sqs", "/", headers, body.encode(), credentials, home)
+            await asyncio.to_thread(deliver, role=target["RoleArn"], session=_SESSION)
         except DeliveryError as failure:
             _log.warning("%s: its dead-letter queue refused: %s: %s", record["Arn"], failure.code, failure)
 
@@ -505,21 +410,6 @@ def _payload(record: Mapping[str, Any], account: str, home: str, moment: str, ex
     return str(text)
 
 
-def _named(error: urllib.error.HTTPError) -> tuple[str, str]:
-    """Return the code and message of an error, in whichever protocol it is told."""
-    text = error.read().decode(errors="replace")
-    code = error.headers.get("x-amzn-errortype", "").partition(":")[0]
-    with contextlib.suppress(ValueError):
-        told = json.loads(text)
-        code = code or str(told.get("__type", "")).rpartition("#")[2]
-        text = str(told.get("message") or told.get("Message") or text)
-    if found := re.search(r"<Code>([^<]+)</Code>", text):
-        code = code or found[1]
-    if error.code == 403:
-        code = "AccessDeniedException"
-    return code or ("TooManyRequestsException" if error.code == 429 else "InternalServerException"), text
-
-
 def trusts(role: str, account: str, source: str) -> bool:
     """Tell whether the Scheduler may assume a role on behalf of a schedule.
 
@@ -528,31 +418,6 @@ def trusts(role: str, account: str, source: str) -> bool:
         account: the schedule's.
         source: the schedule's ARN.
     """
-    from ministack.core.iam_evaluator import EvalContext, evaluate_resource_policy
-    from ministack.services import iam
-
-    found = iam._roles.get_scoped(account, None, role.rpartition("/")[2])  # noqa: SLF001
-    if found is None or found.get("Arn") != role:
-        return False
-    trust = found.get("AssumeRolePolicyDocument") or {}
-    document = json.loads(trust) if isinstance(trust, str) else trust
-    statements = document.get("Statement") or []
-    everywhere = [{**one, "Resource": "*"} for one in (statements if isinstance(statements, list) else [statements])]
     group = source.rpartition("/")[0].replace(":schedule/", ":schedule-group/")
-    return any(
-        evaluate_resource_policy(
-            {"Statement": everywhere},
-            EvalContext(
-                principal_arn=_PRINCIPAL,
-                principal_type="Service",
-                principal_account="",
-                action="sts:AssumeRole",
-                resource_arn=role,
-                region=source.split(":")[3],
-                service_context={"aws:sourceaccount": account, "aws:sourcearn": arn},
-            ),
-            service=_PRINCIPAL,
-        ).decision
-        == "Allow"
-        for arn in (group, source)  # AWS gives the group's ARN; its examples scope trust by either
-    )
+    # AWS gives the group's ARN; its examples scope trust by either.
+    return acting.trusts(role, _PRINCIPAL, account, group, source)

@@ -39,9 +39,7 @@ class Request:
     @property
     def account(self) -> str:
         """The account that the request is made in, 12 digits."""
-        from ministack.core.responses import get_account_id
-
-        return str(get_account_id())
+        return account_id()
 
     @property
     def target(self) -> str:
@@ -60,6 +58,13 @@ class Request:
         """Return the request with another form as its body."""
         headers = {**self.headers, "content-type": "application/x-www-form-urlencoded"}
         return dataclasses.replace(self, method="POST", headers=headers, body=urlencode(form).encode(), query={})
+
+
+def account_id() -> str:
+    """Return the account of the request being served, 12 digits."""
+    from ministack.core.responses import get_account_id
+
+    return str(get_account_id())
 
 
 def region() -> str:
@@ -97,3 +102,18 @@ async def call_json(service: str, operation: str, parameters: Mapping[str, Any])
         raise InternalCallError(msg)
     answer: dict[str, Any] = json.loads(body or b"{}")
     return answer
+
+
+async def call_form(service: str, form: Mapping[str, str]) -> None:
+    """Call a service of the query protocol as the service itself would: in the current account, past its policies.
+
+    Raises:
+        InternalCallError: if it refuses.
+    """
+    from ministack.app import SERVICE_HANDLERS
+
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    status, _, body = await SERVICE_HANDLERS[service]("POST", "/", headers, urlencode(form).encode(), {})
+    if status != 200:
+        msg = f"{service}:{form['Action']} answered {status}: {body.decode(errors='replace')}"
+        raise InternalCallError(msg)

@@ -15,13 +15,41 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.cloud import assume, functions, identities, messaging, openid, patches, services, storage, trails
+from sandbox.cloud import (
+    accounts,
+    assume,
+    devices,
+    edge,
+    functions,
+    identities,
+    login,
+    machines,
+    messaging,
+    offers,
+    openid,
+    patches,
+    services,
+    storage,
+    trails,
+)
+from sandbox.cloud.asynchronous import Asynchronous
+from sandbox.cloud.backups import Backups
 from sandbox.cloud.clock import Clock, ScaleError
+from sandbox.cloud.cloudwatch import emitters
+from sandbox.cloud.cloudwatch.service import CloudWatch
+from sandbox.cloud.code_signing import CodeSigning
+from sandbox.cloud.codedeploy.service import CodeDeploy
+from sandbox.cloud.concurrency import Concurrency
 from sandbox.cloud.databases import Fleet
+from sandbox.cloud.delivery import Delivery
+from sandbox.cloud.gateway import Gateway
 from sandbox.cloud.iam.enforcement import Enforcer
 from sandbox.cloud.layers import Layers
 from sandbox.cloud.rds import Rds
+from sandbox.cloud.rotation import Rotation
 from sandbox.cloud.schedules import Schedules
+from sandbox.cloud.signatures import Signatures
+from sandbox.cloud.signer import Signer
 from sandbox.cloud.state import State
 from sandbox.cloud.tls import Authority
 from sandbox.cloud.web_identity import Issuer
@@ -73,30 +101,70 @@ class Cloud:
             (rds, "_instances"),
             (rds, "_param_groups"),
             (ec2, "_vpc_endpoints"),
+            (ec2, "_launch_templates"),
+            (ec2, "_resolve_iam_instance_profile"),
+            (ec2, "_STUB_AMIS"),
             (secrets, "_secrets"),
         ):
             patches.expect(module, name)
         self._gateway = gateway
+        (self._domains,) = patches.modules("apigateway_v1")
+        patches.expect(self._domains, "_domain_names")
+        self._login = login.Login(directory / "login")
+        self._http_apis = Gateway(gateway, self._login)
         self._rds = Rds(self._fleet, rds, self._endpoint)
         patches.run_functions_isolated(Layers(run / "layers", layers), self._endpoint)
         patches.honour_alias_weights()
         self._enforcer = Enforcer()
+        delivery = Delivery(self._endpoint)
         self._issuer = Issuer(directory / "github")
         patches.authorise_as_aws(self._enforcer)
         patches.wrap_service("sts", assume.sts(self._issuer))
         patches.wrap_service("rds", self._rds)
+        patches.expect(rds, "_xml", "status", "root_tag", "inner")
+        patches.wrap_service("rds", offers.rds(rds))
+        signatures = Signatures(directory / "signer")
         patches.wrap_service("lambda", functions.answer_as_aws)
+        for wrapper in (CodeSigning(signatures), Concurrency(), Asynchronous(self._clock, delivery, self._enforcer)):
+            patches.wrap_service("lambda", wrapper)
         patches.wrap_service("apigateway", services.http_api(self._endpoint))
         patches.wrap_service("secretsmanager", services.secrets_manager(secrets))
         patches.wrap_service("ec2", services.ec2(ec2))
-        s3, trails_module, iam = patches.modules("s3", "cloudtrail", "iam")
+        s3, trails_module, iam, ssm, signer = patches.modules("s3", "cloudtrail", "iam", "ssm", "signer")
+        for name in ("_PUBLIC_AMI_PARAMETERS", "_select_parameter"):
+            patches.expect(ssm, name)
+        patches.wrap_service("ec2", machines.ec2(ec2, ssm))
+        patches.wrap_service("signer", Signer(signer, signatures))
         patches.wrap_service("s3", storage.s3(s3))
         patches.wrap_service("cloudtrail", trails.cloudtrail(trails_module, s3))
         patches.wrap_service("iam", openid.providers(iam))
+        patches.wrap_service("iam", accounts.iam())
+        patches.wrap_service("ec2", accounts.ec2(ec2))
+        patches.block_public_access_of_accounts()
+        patches.expect(iam, "_mfa_devices")
+        patches.expect(iam, "_virtual_mfa_xml", "serial", "include_user")
+        patches.wrap_service("iam", devices.devices(iam))
         patches.take_loopback_for_tls()
+        patches.tell_conditional_writes()
         messaging.wrap()
         patches.require_functions_to_let_rules_invoke()
-        self._schedules = Schedules(self._clock, self._endpoint)
+        self._schedules = Schedules(self._clock, delivery)
+        self._codedeploy = CodeDeploy(self._clock, self._endpoint)
+        self._cloudwatch = CloudWatch(self._clock)
+        emitters.Functions(self._cloudwatch)
+        emitters.Gateways(self._cloudwatch)
+        emitters.Logs(self._cloudwatch)
+        emitters.Minutes(self._cloudwatch, self._rds, self._fleet)
+        backup, self._cloudfront = patches.modules("backup", "cloudfront")
+        patches.expect(self._cloudfront, "_distributions")
+        patches.wrap_service("cloudfront", edge.cloudfront())
+        for name in ("_vaults", "_plans", "_selections", "_jobs"):
+            patches.expect(backup, name)
+        self._backups = Backups(self._clock, self._endpoint, backup, rds)
+        patches.wrap_service("backup", self._backups)
+        patches.wrap_service("rds", self._backups.snapshots)
+        self._rotation = Rotation(self._clock)
+        patches.wrap_service("secretsmanager", self._rotation)
 
     async def start(self) -> None:
         """Load the last snapshot and bring its databases up."""
@@ -104,10 +172,15 @@ class Cloud:
             _log.info("starting empty")
         await self._rds.resume()
         self._schedules.start()
+        self._codedeploy.resume()
+        self._cloudwatch.start()
+        self._backups.start()
+        self._rotation.start()
 
     async def stop(self) -> None:
         """End workers and databases; nothing is saved."""
-        await self._schedules.close()
+        playing = (self._schedules, self._codedeploy, self._cloudwatch, self._backups, self._rotation)
+        await asyncio.gather(*(each.close() for each in playing))
         await self._rds.close()
         await asyncio.gather(self._fleet.close(), asyncio.to_thread(functions.end_all, self._pool))
 
@@ -127,18 +200,41 @@ class Cloud:
             await _answer(send, 404, {"error": f"{path} is closed in the sandbox"})
             return
         if matched := _EXECUTE_API.match(path):
+            if not self._http_apis.open(matched[1]):
+                await _answer(send, 404, {"message": "Not Found"})
+                return
             self._enter_account_of(matched[1])
             if not matched[2]:
                 scope = {**scope, "path": f"{path}/", "raw_path": f"{path}/".encode()}
+        elif scope["type"] == "http":
+            try:
+                seen = edge.addressed(self._cloudfront, scope)
+            except edge.NoDistributionError as error:
+                await _answer(send, 404, {"error": str(error)})
+                return
+            if seen:
+                self._enter(seen[0])
+                scope = seen[1]
+            else:
+                self._enter_account_of_domain(dict(scope["headers"]).get(b"host", b"").decode().partition(":")[0])
         await self._emulator(scope, receive, send)
 
     def _enter_account_of(self, api: str) -> None:
         """Serve an unsigned request in the account that the API belongs to."""
-        from ministack.core.responses import set_request_account_id
-
         for (owner, _, name), _ in self._gateway._apis.all_items():  # noqa: SLF001
             if name == api:
-                set_request_account_id(owner)
+                self._enter(owner)
+
+    def _enter(self, account: str) -> None:
+        from ministack.core.responses import set_request_account_id
+
+        set_request_account_id(account)
+
+    def _enter_account_of_domain(self, host: str) -> None:
+        """Serve a request to an API's own domain in the account that the domain belongs to."""
+        for (owner, _, name), _ in self._domains._domain_names.all_items():  # noqa: SLF001
+            if name == host:
+                self._enter(owner)
 
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = (scope["method"], scope["path"])
@@ -151,6 +247,8 @@ class Cloud:
         elif request[1].startswith(identities.PATHS):
             asked = request, scope["query_string"], await _body(receive)
             await _answer(send, *identities.control(*asked, self._enforcer, self._issuer))
+        elif request == ("POST", login.PATH):
+            await _answer(send, *self._login.control(await _body(receive)))
         elif request == ("POST", "/_sandbox/clock"):
             await _answer(send, *self._set_clock(await _body(receive)))
         else:
@@ -258,6 +356,7 @@ async def serve(directory: Path, run: Path, bound: socket.socket, layers: Path |
     finally:
         for task in tasks:
             task.cancel()
+        bound.close()  # what the sandbox still asks of itself is refused, not left waiting
         await cloud.stop()
 
 

@@ -21,6 +21,7 @@ _EVERYTHING: Final = json.dumps(
 )
 
 
+_OF_TOKENS: Final = ("authorizerId", "authorizerType", "identitySource", "jwtConfiguration", "name")
 _BY_ID: Final = (
     # operation, parameter with ids, element that holds one
     ("DescribeSecurityGroupRules", "SecurityGroupRuleId", "securityGroupRuleId"),
@@ -52,6 +53,8 @@ def secrets_manager(module: Any) -> Wrapper:
 def http_api(endpoint: str) -> Wrapper:
     """API Gateway: an HTTP API's endpoint is one that any client reaches; a stage outlives its access log settings.
 
+    An authorizer of tokens has nothing of one that is a function.
+
     Args:
         endpoint: the sandbox's own, `http://127.0.0.1:PORT`.
     """
@@ -59,6 +62,8 @@ def http_api(endpoint: str) -> Wrapper:
     def mended(item: dict[str, Any]) -> dict[str, Any]:
         if "apiEndpoint" in item and item.get("protocolType") == "HTTP":
             return {**item, "apiEndpoint": f"{endpoint}/_aws/execute-api/{item['apiId']}"}
+        if item.get("authorizerType") == "JWT":
+            return {name: item[name] for name in _OF_TOKENS if name in item}
         return item
 
     async def wrapper(inner: Handler, request: Request) -> Answer:
@@ -69,7 +74,7 @@ def http_api(endpoint: str) -> Wrapper:
             status, headers, body = await inner(emptied)
             return (204, headers, b"") if status == 200 else (status, headers, body)
         status, headers, body = await inner(request)
-        if isinstance(body, bytes) and b'"apiEndpoint"' in body:
+        if isinstance(body, bytes) and (b'"apiEndpoint"' in body or b'"authorizerType"' in body):
             body = json.dumps(json.loads(body, object_hook=mended)).encode()
         return status, headers, body
 

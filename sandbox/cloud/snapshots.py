@@ -94,7 +94,7 @@ class Snapshots:
     async def copy(self, inner: Handler, request: Request, form: dict[str, str]) -> Answer:
         """CopyDBSnapshot, within the account and region."""
         del inner
-        source = self._module._snapshots.get(form.get("SourceDBSnapshotIdentifier", "").rpartition(":")[2])
+        source = self._module._snapshots.get(_name(form.get("SourceDBSnapshotIdentifier", "")))
         name = form.get("TargetDBSnapshotIdentifier", "")
         if source is None:
             return self._error(
@@ -106,7 +106,7 @@ class Snapshots:
             return self._error(
                 "InvalidDBSnapshotState", f"DB snapshot {source['DBSnapshotIdentifier']} is not available."
             )
-        arn = f"{source['DBSnapshotArn'].rpartition(':')[0]}:{name}"
+        arn = f"{source['DBSnapshotArn'].partition(':snapshot:')[0]}:snapshot:{name}"
         tags = self._module._parse_tags({key: [value] for key, value in form.items()})
         if form.get("CopyTags") == "true":
             tags = tags or source.get("TagList") or []
@@ -151,7 +151,7 @@ class Snapshots:
         Returns:
             The form of the creation and the folder to begin with, or a refusal.
         """
-        wanted = form.get("DBSnapshotIdentifier", "").rpartition(":")[2]
+        wanted = _name(form.get("DBSnapshotIdentifier", ""))
         record = self._module._snapshots.get(wanted)
         if record is None:
             return self._error("DBSnapshotNotFound", f"DBSnapshot {wanted} not found.", 404)
@@ -225,3 +225,8 @@ class Snapshots:
     def _error(self, code: str, message: str, status: int = 400) -> Answer:
         answer: Answer = self._module._error(code, message, status)
         return answer
+
+
+def _name(identifier: str) -> str:
+    """Return a snapshot's name, also of its ARN; those of AWS Backup have a colon in it."""
+    return identifier.partition(":snapshot:")[2] if identifier.startswith("arn:") else identifier

@@ -18,6 +18,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.cloud import kept
 from sandbox.cloud.patches import PINNED, expect
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _MANIFEST: Final = "manifest.json"
 _INLINE: Final = 4096  # bytes; what is longer goes to a blob
 _TRIES: Final = 5
 _S3_OBJECTS: Final = "s3-objects"
+_KEPT: Final = "sandbox"
 _S3_STORES: Final = (
     "_object_versions",
     "_object_tags",
@@ -65,6 +67,7 @@ class State:
                 state = {name: get() for name, get in services.items() if name != "lambda"}
                 state["lambda"] = self._lambda()
                 state[_S3_OBJECTS] = self._s3_objects()
+                state[_KEPT] = kept.collect()
             except RuntimeError:  # "dictionary changed size during iteration"
                 if not left:
                     raise
@@ -134,6 +137,7 @@ class State:
         names: dict[str, str] = expect(app, "_state_map")
         load: Callable[[str], Any] = expect(app, "_get_module", "name")
         objects = state.pop(_S3_OBJECTS, None)
+        kept.restore(state.pop(_KEPT, {}))
         for name, value in state.items():
             if name == "rds":
                 expect(rds, "_restore_state", "data")(value)  # the other entry looks for containers

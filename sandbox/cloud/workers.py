@@ -64,6 +64,7 @@ class Worker:
         self._answers: Any = None
         self._log_lines: list[str] = []
         self._log_done = threading.Event()
+        self._answered = 0.0
 
     def invoke(self, event: Any, request_id: str, *, arn: str, trace: str | None) -> dict[str, Any]:
         """Run one invocation.
@@ -75,23 +76,26 @@ class Worker:
             trace: the X-Ray header, if any.
 
         Returns:
-            `result`, or `failure` (the error as AWS answers it); and `log`, the lines printed.
+            `result`, or `failure` (the error as AWS answers it); `log`, the lines printed; and `seconds` that the
+            handler ran, without the start of its environment.
         """
         with self._lock:
             self._log_lines = []
             seconds = float(self.config.get("Timeout", 3))
-            failure = None
+            failure, spent = None, 0.0
             if self._proc is None or self._proc.poll() is not None:
                 failure = self._start()
             if failure is None:
                 invocation = {"event": event, "requestId": request_id, "arn": arn, "seconds": seconds, "trace": trace}
+                began = time.perf_counter()
                 answer = self._exchange(invocation, seconds)
+                spent = self._answered - began
                 failure = self._lost(request_id, seconds, timed_out=answer is None) if not answer else None
             else:
                 answer = {"failure": failure}
                 self._end()
             outcome = answer or {"failure": failure}
-            return {**outcome, "log": "\n".join(self._log_lines)}
+            return {**outcome, "log": "\n".join(self._log_lines), "seconds": spent}
 
     def _start(self) -> dict[str, Any] | None:
         """Start the process and load the handler; return the failure, if it is one."""
@@ -194,6 +198,7 @@ class Worker:
         thread = threading.Thread(target=exchange, daemon=True, name=f"invoke-{self.func_name}")
         thread.start()
         thread.join(seconds)
+        self._answered = time.perf_counter()
         if not box:
             return None
         if not box[0]:

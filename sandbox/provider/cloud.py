@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import threading
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.provider import mapping
 
+_ACCOUNT_OF_ADDRESS = re.compile(r"^(https?://)\d{12}\.(\d+\.\d+\.\d+\.\d+(?::\d+)?/)")
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
@@ -91,7 +93,7 @@ class Cloud:
         addressing = (
             "path" if endpoint or os.environ.get("AWS_ENDPOINT_URL") or config.get("s3UsePathStyle") else "auto"
         )
-        return session.client(
+        client = session.client(
             service,
             region_name=region,
             endpoint_url=endpoint,
@@ -107,6 +109,9 @@ class Cloud:
                 user_agent_extra="product-api-provider",
             ),
         )
+        if service == "s3control":
+            client.meta.events.register("before-sign.s3-control", _without_account_in_address)
+        return client
 
     def check_account(self) -> None:
         """Refuse an account that the configuration does not allow.
@@ -144,6 +149,11 @@ def parse(values: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
         except ValueError:
             parsed[name] = value
     return parsed
+
+
+def _without_account_in_address(request: Any, **_: Any) -> None:
+    """Take away the account that S3 Control's host begins with, where the rest is an address: it has no names below."""
+    request.url = _ACCOUNT_OF_ADDRESS.sub(r"\1\2", request.url)
 
 
 def _boto3() -> Any:

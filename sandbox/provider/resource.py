@@ -409,7 +409,9 @@ def retag(context: Context) -> None:
         if tags:
             shape = mapping.operation_model(service, step.operation).input_shape
             member = next(
-                name for name in shape.members if mapping.normal(name) in {"tags", "tagkeys", "taglist", "tagkeylist"}
+                name
+                for name in shape.members
+                if mapping.normal(name).removeprefix("resource") in {"tags", "tagkeys", "taglist", "tagkeylist"}
             )
             list_of_keys = getattr(shape.members[member], "member", None)
             spelled: Any

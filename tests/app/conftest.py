@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app import api, logs
 from app.api import Application
 from app.breaker import CircuitBreaker
 from app.database import Database, connection_parameters
 from app.domain import DatabaseUnavailableError
 from app.environment import ApiEnvironment
+from app.metrics import Meter
 from migrations.rendering import plan
 from tests.support.http import Clock, Stack
 from tests.support.postgres import postgres
@@ -68,6 +72,22 @@ def stack(world: World) -> Iterator[Stack]:
     clock = Clock()
     database = Database(parameters=parameters, secret="api-secret", secrets=lambda: world.secrets)
     breaker = CircuitBreaker(failures=DatabaseUnavailableError, clock=clock)
-    application = Application(environment=environment, database=database, breaker=breaker, clock=clock)
+    meter = Meter(function="api", version="7", memory_mb=128, peak_kib=lambda: 64 << 10)
+    application = Application(
+        environment=environment, database=database, breaker=breaker, meter=meter, clock=clock, sleep=clock.sleep
+    )
     yield Stack(application=application, world=world, clock=clock)
     database.close()
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What reaches the log, as Lambda's handler would write it."""
+    written = io.StringIO()
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [logging.StreamHandler(written)])
+    level = root.level
+    yield written
+    root.setLevel(level)
+    api._application.cache_clear()
+    logs.REQUEST.set(None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -13,9 +12,10 @@ import pytest
 from app import api, logs, products
 from app.domain import DatabaseUnavailableError
 from tests.support.http import event
+from tests.support.metrics import metrics_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import io
 
     import psycopg
 
@@ -247,19 +247,6 @@ def test_health_measures_the_database(stack: Stack) -> None:
     assert document["checks"]["database"]["latency_ms"] == 250.0
 
 
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What reaches the log, as Lambda's handler would write it."""
-    written = io.StringIO()
-    root = logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [logging.StreamHandler(written)])
-    level = root.level
-    yield written
-    root.setLevel(level)
-    api._application.cache_clear()
-    logs.REQUEST.set(None)
-
-
 def test_the_handler_logs_json_with_both_request_ids(
     stack: Stack, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,10 +257,11 @@ def test_the_handler_logs_json_with_both_request_ids(
 
     failure, request = [json.loads(line) for line in lines.getvalue().splitlines()]
     for line in (failure, request):
-        assert (line["requestId"], line["gatewayRequestId"]) == ("invocation-1", "request-1")
+        ids = (line["requestId"], line["gatewayRequestId"], line["version"])
+        assert ids == ("invocation-1", "request-1", "$LATEST")
     assert (failure["level"], failure["message"]) == ("ERROR", "unhandled exception")
     assert "KeyError: 'absent'" in failure["exception"]
-    assert (request["route"], request["status"], request["duration_ms"]) == ("GET /api/products/{id}", 500, 0.0)
+    assert (request["route"], request["status"], request["Latency"]) == ("GET /api/products/{id}", 500, 0.0)
     assert response["statusCode"] == 500
 
 
@@ -286,7 +274,63 @@ def test_a_wrong_environment_is_logged_by_name_and_told_to_nobody(
 
     assert response["statusCode"] == 500
     assert "DATABASE" not in response["body"]
-    assert "DATABASE_HOST: Field required" in json.loads(lines.getvalue())["exception"]
+    assert "DATABASE_HOST: Field required" in json.loads(lines.getvalue().splitlines()[0])["exception"]
+    [counted] = metrics_in(lines.getvalue())
+    assert counted["ServerErrors", (("Function", "local"),)] == (1, "Count")
+
+
+def counted(stack: Stack, lines: io.StringIO, method: str, path: str) -> dict[str, float]:
+    """What one request counts for the function, having checked that it counts as much for the version."""
+    logs.configure("INFO")
+    lines.truncate(lines.seek(0))
+    stack.application.respond(event(method, path))
+    [taken] = metrics_in(lines.getvalue())
+    by_function = {name: value for (name, by), (value, _) in taken.items() if by == (("Function", "api"),)}
+    by_version = {name: value for (name, by), (value, _) in taken.items() if by[1:] == (("Version", "7"),)}
+    assert by_function == by_version
+    return by_function
+
+
+NOTHING = {"Requests": 1, "ServerErrors": 0, "SlowRequests": 0, "DatabaseFailures": 0, "Latency": 0.0, "MemoryUsed": 50}
+
+
+def test_a_request_is_counted_once_whatever_its_answer(stack: Stack, lines: io.StringIO) -> None:
+    """Zeros are told too; what the client did wrong is no error of the server's."""
+    assert counted(stack, lines, "GET", "/api/products") == NOTHING
+    assert counted(stack, lines, "GET", "/health") == NOTHING
+    assert counted(stack, lines, "GET", "/nowhere") == NOTHING
+
+
+def test_an_error_of_the_servers_is_counted(stack: Stack, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is no failure of the database's."""
+    monkeypatch.setattr(products, "page", lambda *_, **__: dict[str, None]()["absent"])
+
+    assert counted(stack, lines, "GET", "/api/products") == NOTHING | {"ServerErrors": 1}
+
+
+@pytest.mark.parametrize("path", ["/api/products", "/health"])
+def test_a_request_that_could_not_use_the_database_is_counted(stack: Stack, lines: io.StringIO, path: str) -> None:
+    """Also when it did not try, because the breaker is open."""
+    stack.application.database.parameters["host"] = "/nowhere"
+    failed = NOTHING | {"ServerErrors": 1, "DatabaseFailures": 1}
+
+    assert [counted(stack, lines, "GET", path) for _ in range(4)] == [failed] * 4
+
+
+@pytest.mark.parametrize(("seconds", "slow"), [(0.2, 0), (0.2001, 1)])
+def test_a_request_slower_than_the_objective_is_counted(
+    stack: Stack, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch, seconds: float, slow: int
+) -> None:
+    """200 milliseconds are still fast enough."""
+
+    def take_time(_: psycopg.Connection) -> None:
+        stack.clock.now += seconds
+
+    monkeypatch.setattr(api, "ping", take_time)
+    stack.clock.now = 0
+
+    found = counted(stack, lines, "GET", "/health")
+    assert (found["SlowRequests"], found["Latency"]) == (slow, round(seconds * 1000, 2))
 
 
 def test_the_environment_is_read_once(lines: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app import environment
-from app.environment import ApiEnvironment, EnvironmentVariableError
+from app.environment import ApiEnvironment, EnvironmentVariableError, ProbeEnvironment
 
 GOOD = {
     "ENVIRONMENT": "dev",
@@ -74,3 +74,45 @@ def test_a_machine_without_a_system_store_is_told(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(EnvironmentVariableError, match=r"DATABASE_CA: .*no system store"):
         ApiEnvironment.read(GOOD | {"DATABASE_CA": "system"})
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("https://api.example.com", "https://api.example.com"),
+        ("https://api.example.com:8443/stage/", "https://api.example.com:8443/stage"),
+        ("http://127.0.0.1:4566/_aws/execute-api/x", "http://127.0.0.1:4566/_aws/execute-api/x"),
+        ("http://[::1]:80", "http://[::1]:80"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_an_address_of_an_api_is_read(given: str, read: str) -> None:
+    """Paths can be appended to it."""
+    assert ProbeEnvironment.read({"ENVIRONMENT": "dev", "API_URL": given}).api_url == read
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "http://api.example.com",
+        "http://127.0.0.1.example.com",
+        "http://10.0.0.1",
+        "http://localhost@api.example.com",
+        "https://user:7q@api.example.com",
+        "https://api.example.com/?key=7q",
+        "https://api.example.com/#7q",
+        "https://api.example.com:port7q",
+        "https://",
+        "https://[7q",
+        "file:///etc/passwd",
+        "ftp://127.0.0.1",
+        "api.example.com",
+        "",
+    ],
+)
+def test_an_address_that_is_none_or_not_safe_is_refused(given: str) -> None:
+    """Without TLS anybody on the way could answer in the API's place."""
+    with pytest.raises(EnvironmentVariableError, match="API_URL") as error:
+        ProbeEnvironment.read({"ENVIRONMENT": "dev", "API_URL": given})
+
+    assert "7q" not in str(error.value)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components.database import Database, DatabaseArgs
+from tests.components.conftest import GATED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from naming import Names
+    from components.database import Database
     from tests.components.conftest import Deployment
 
 KEY = "arn of Key database"
@@ -20,21 +20,8 @@ SAFE: dict[str, Any] = {"multi_az": True, "deletion_protection": True, "backup_d
 
 
 @pytest.fixture
-def database(deploy: Callable[..., Deployment], names: Names) -> Callable[..., Deployment]:
-    def declare(name: str = "database", **changes: Any) -> Deployment:
-        given: dict[str, Any] = {
-            "vpc_id": "the vpc",
-            "subnet_ids": ["subnet a", "subnet b"],
-            "clients_group_id": "the clients",
-            "instance_class": "db.t4g.micro",
-            "storage_gb": 20,
-            "backup_days": 7,
-            "multi_az": False,
-            "deletion_protection": False,
-        }
-        return deploy(lambda: Database(name, DatabaseArgs(names=names, **(given | changes))))
-
-    return declare
+def database(deploy: Callable[..., Deployment], database_of: Callable[..., Database]) -> Callable[..., Deployment]:
+    return lambda *name, **changes: deploy(lambda: database_of(*name, **changes))
 
 
 INSTANCE: dict[str, Any] = {
@@ -44,9 +31,11 @@ INSTANCE: dict[str, Any] = {
     "autoMinorVersionUpgrade": True,
     "instanceClass": "db.t4g.micro",
     "allocatedStorage": 20,
+    "maxAllocatedStorage": 80,
     "storageType": "gp3",
     "storageEncrypted": True,
     "kmsKeyId": KEY,
+    "caCertIdentifier": "rds-ca-rsa2048-g1",
     "dbName": "products",
     "port": 5432,
     "username": "product_admin",
@@ -58,10 +47,18 @@ INSTANCE: dict[str, Any] = {
     "publiclyAccessible": False,
     "multiAz": False,
     "backupRetentionPeriod": 7,
+    "backupWindow": "00:00-00:30",
+    "maintenanceWindow": "sun:04:30-sun:05:30",
     "copyTagsToSnapshot": True,
     "deletionProtection": False,
     "skipFinalSnapshot": True,
     "deleteAutomatedBackups": True,
+    "enabledCloudwatchLogsExports": ["postgresql"],
+    "performanceInsightsEnabled": True,
+    "performanceInsightsKmsKeyId": KEY,
+    "performanceInsightsRetentionPeriod": 7,
+    "monitoringInterval": 60,
+    "monitoringRoleArn": "arn of Role database-monitoring",
 }
 
 
@@ -69,6 +66,75 @@ def test_it_is_encrypted_private_backed_up_and_has_no_password_of_ours(database:
     declared = database()
     assert {"database": INSTANCE} == declared.of("rds/instance:Instance")
     assert set() == declared.the("rds/instance:Instance", "database").options
+
+
+def test_it_is_touched_only_through_the_gate(database: Callable[..., Deployment]) -> None:
+    assert GATED == database().the("rds/instance:Instance", "database").hooks
+
+
+def test_logs_and_watcher_are_there_before_what_writes_them(database: Callable[..., Deployment]) -> None:
+    """Else RDS makes the logs itself, unencrypted and without an end: the instance's, and the proxy's."""
+    declared = database()
+    assert {
+        name: {"name": group, "retentionInDays": 14, "kmsKeyId": "the log's key"}
+        for name, group in (
+            ("database", "/aws/rds/instance/product-api-dev-database/postgresql"),
+            ("database-proxy", "/aws/rds/proxy/product-api-dev-proxy"),
+        )
+    } == declared.of("cloudwatch/logGroup:LogGroup")
+    assert "LogGroup database-proxy" in declared.the("rds/proxy:Proxy", "database").after
+    assert {"LogGroup database", "RolePolicy database-monitoring"} <= declared.the(
+        "rds/instance:Instance", "database"
+    ).after
+    role = declared.the("iam/role:Role", "database-monitoring")
+    assert "monitoring.rds.amazonaws.com" in role.inputs["assumeRolePolicy"]
+
+
+def test_the_proxy_pools_the_apis_connections_and_knows_only_its_secret(database: Callable[..., Deployment]) -> None:
+    declared = database()
+    assert {
+        "database": {
+            "name": "product-api-dev-proxy",
+            "engineFamily": "POSTGRESQL",
+            "roleArn": "arn of Role database-proxy",
+            "requireTls": True,
+            "idleClientTimeout": 1800,
+            "vpcSubnetIds": ["subnet a", "subnet b"],
+            "vpcSecurityGroupIds": ["id of SecurityGroup database-proxy"],
+            "auths": [
+                {
+                    "authScheme": "SECRETS",
+                    "iamAuth": "DISABLED",
+                    "clientPasswordAuthType": "POSTGRES_SCRAM_SHA_256",
+                    "description": "The API",
+                    "secretArn": "arn of Secret database-api",
+                }
+            ],
+        }
+    } == declared.of("rds/proxy:Proxy")
+    assert {
+        "database": {
+            "dbProxyName": "product-api-dev-proxy",
+            "connectionPoolConfig": {
+                "maxConnectionsPercent": 80,
+                "maxIdleConnectionsPercent": 40,
+                "connectionBorrowTimeout": 5,
+            },
+        }
+    } == declared.of("rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup")
+    [target] = declared.of("rds/proxyTarget:ProxyTarget").values()
+    assert ("product-api-dev-proxy", "product-api-dev-database") == (
+        target["dbProxyName"],
+        target["dbInstanceIdentifier"],
+    )
+    policy = declared.the("iam/rolePolicy:RolePolicy", "database-proxy")
+    assert [
+        (
+            "ReadApiSecret",
+            ["arn:aws:secretsmanager:eu-central-1:111122223333:secret:product-api-dev-database-api-??????"],
+        ),
+        ("UseKeyThroughSecretsmanager", ["arn:aws:kms:eu-central-1:111122223333:key/*"]),
+    ] == [(each["Sid"], each["Resource"]) for each in json.loads(policy.inputs["policy"])["Statement"]]
 
 
 def test_a_protected_one_refuses_deletion_and_leaves_a_snapshot_that_can_be_restored(
@@ -79,6 +145,7 @@ def test_a_protected_one_refuses_deletion_and_leaves_a_snapshot_that_can_be_rest
         "database": INSTANCE
         | {
             "allocatedStorage": 100,
+            "maxAllocatedStorage": 400,
             "multiAz": True,
             "backupRetentionPeriod": 35,
             "deletionProtection": True,
@@ -92,29 +159,15 @@ def test_a_protected_one_refuses_deletion_and_leaves_a_snapshot_that_can_be_rest
 
 
 @pytest.mark.parametrize(("changes", "days", "options"), [({}, 7, set()), (SAFE, 30, {"retain_on_delete"})])
-def test_its_key_rotates_and_is_the_accounts_to_grant(
+def test_its_key_outlives_it_where_a_snapshot_does(
     database: Callable[..., Deployment], changes: dict[str, Any], days: int, options: set[str]
 ) -> None:
     key = database(**changes).the("kms/key:Key", "database")
-    policy = json.loads(key.inputs.pop("policy"))
-    assert {
-        "description": "Data of product-api-dev-database",
-        "enableKeyRotation": True,
-        "deletionWindowInDays": days,
-    } == key.inputs
+    assert ("Data of product-api-dev-database", days) == (
+        key.inputs["description"],
+        key.inputs["deletionWindowInDays"],
+    )
     assert options == key.options
-    assert {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "AccountAdministers",
-                "Effect": "Allow",
-                "Principal": {"AWS": "arn:aws:iam::111122223333:root"},
-                "Action": "kms:*",
-                "Resource": "*",
-            }
-        ],
-    } == policy
 
 
 def test_permissions_find_the_key_by_its_alias(database: Callable[..., Deployment]) -> None:
@@ -131,40 +184,40 @@ def test_it_speaks_tls_only_from_the_first_connection(database: Callable[..., De
             "description": "TLS only, slow statements logged",
             "parameters": [
                 {"name": "rds.force_ssl", "value": "1", "applyMethod": "pending-reboot"},
+                {"name": "max_connections", "value": "80", "applyMethod": "pending-reboot"},
                 {"name": "log_min_duration_statement", "value": "1000", "applyMethod": "immediate"},
             ],
         }
     } == database().of("rds/parameterGroup:ParameterGroup")
 
 
-def test_only_the_clients_reach_it_and_only_on_its_port(database: Callable[..., Deployment]) -> None:
+def test_each_end_admits_only_those_behind_it_and_only_on_its_port(database: Callable[..., Deployment]) -> None:
+    """The API reaches the proxy, the proxy the database, the migrator the database; nobody else reaches any."""
     declared = database()
-    group = "id of SecurityGroup database"
-    postgres = {"ipProtocol": "tcp", "fromPort": 5432, "toPort": 5432}
-    assert {
-        "database": {
-            **postgres,
-            "securityGroupId": "the clients",
-            "referencedSecurityGroupId": group,
-            "description": "To Postgres",
+    allowed = {
+        (rule["securityGroupId"], rule["referencedSecurityGroupId"], rule["fromPort"], rule["toPort"])
+        for rule in declared.of("vpc/securityGroupEgressRule:SecurityGroupEgressRule").values()
+    }
+    admitted = {
+        (rule["referencedSecurityGroupId"], rule["securityGroupId"], rule["fromPort"], rule["toPort"])
+        for rule in declared.of("vpc/securityGroupIngressRule:SecurityGroupIngressRule").values()
+    }
+    group = "id of SecurityGroup database{}".format
+    assert (
+        {
+            (group("-clients"), group(""), 5432, 5432),
+            (group("-proxy-clients"), group("-proxy"), 5432, 5432),
+            (group("-proxy"), group(""), 5432, 5432),
         }
-    } == declared.of("vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+        == allowed
+        == admitted
+    )
     assert {
-        "database": {
-            **postgres,
-            "securityGroupId": group,
-            "referencedSecurityGroupId": "the clients",
-            "description": "Postgres from the functions",
-        }
-    } == declared.of("vpc/securityGroupIngressRule:SecurityGroupIngressRule")
-    assert {
-        "database": {
-            "name": "product-api-dev-database",
-            "description": "The database",
-            "vpcId": "the vpc",
-            "tags": {"Name": "product-api-dev-database"},
-        }
-    } == declared.of("ec2/securityGroup:SecurityGroup")
+        "database": "The database",
+        "database-clients": "What connects to the database itself",
+        "database-proxy-clients": "What connects to the proxy",
+        "database-proxy": "The proxy of the database",
+    } == {name: each["description"] for name, each in declared.of("ec2/securityGroup:SecurityGroup").items()}
     assert {
         "database": {
             "name": "product-api-dev-database",
@@ -195,4 +248,6 @@ def test_secrets_are_declared_without_a_value(
 def test_names_follow_the_components_own(database: Callable[..., Deployment]) -> None:
     declared = database("other")
     assert [] == [each.name for each in declared.resources if not each.name.startswith("other")]
-    assert {"product-api:index:Database", "pulumi:pulumi:Stack"} == {each.parent for each in declared.resources}
+    assert {"Database", "Key", "Role"} == {
+        each.parent.split(":")[-1] for each in declared.resources if not each.type.endswith(":Database")
+    }

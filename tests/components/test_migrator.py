@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from components.database import Database, DatabaseArgs
 from components.migrator import Migrator, MigratorArgs
+from components.release_driver import Cloud
 from migrations.rendering import Plan, Revision
-from tests.components.test_function import BASELINE
+from tests.components.conftest import GATED, PLACEMENT, RECORDED, whole_gate
+from tests.components.test_function import own_statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from components.function import Artifacts
-    from naming import Names
+    from components.database import Database
+    from components.function import Runtime
     from tests.components.conftest import Deployment
 
 SQL = "CREATE TABLE products ()"
@@ -24,63 +25,73 @@ PLAN = Plan(base=None, revisions=(Revision(revision="0001", down_revision=None, 
 
 
 @pytest.fixture
-def migrator(deploy: Callable[..., Deployment], names: Names, artifacts: Artifacts) -> Callable[..., Deployment]:
-    def declare(*, seeding: bool = False, plan: Plan = PLAN) -> Deployment:
-        def program() -> None:
-            database = Database(
-                "database",
-                DatabaseArgs(
-                    names=names,
-                    vpc_id="the vpc",
-                    subnet_ids=["subnet a", "subnet b"],
-                    clients_group_id="the clients",
-                    instance_class="db.t4g.micro",
-                    storage_gb=20,
-                    backup_days=7,
-                    multi_az=False,
-                    deletion_protection=False,
-                ),
-            )
-            Migrator(
+def migrator(
+    deploy: Callable[..., Deployment], runtime_of: Callable[[], Runtime], database_of: Callable[..., Database]
+) -> Callable[..., Deployment]:
+    def declare(*, seeding: bool = False, plan: Plan = PLAN, **changes: Any) -> Deployment:
+        given: dict[str, Any] = {"attempt": 1, "keep_snapshots": False} | changes
+        return deploy(
+            lambda: Migrator(
                 "migrator",
                 MigratorArgs(
-                    names=names,
-                    artifacts=artifacts,
-                    database=database,
+                    runtime=runtime_of(),
+                    placement=PLACEMENT,
+                    database=database_of(),
                     database_ca="/opt/certs/rds-ca.pem",
                     plan=plan,
-                    subnet_ids=["subnet a", "subnet b"],
-                    security_group_id="the clients",
-                    log_retention_days=14,
-                    log_level="INFO",
                     seeding=seeding,
+                    gate=whole_gate(),
+                    cloud=Cloud(region="eu-central-1"),
+                    **given,
                 ),
             )
-
-        return deploy(program)
+        )
 
     return declare
 
 
-def test_users_come_first_then_the_migrations_then_the_proof(migrator: Callable[..., Deployment]) -> None:
-    """And before all of them the database, whole: instance, secrets, and the alias by which the key is found."""
+def test_a_snapshot_comes_first_then_users_then_the_migrations_then_the_proof(
+    migrator: Callable[..., Deployment],
+) -> None:
+    """And before all of them the database, whole: instance, proxy, secrets, and the alias by which the key is found."""
     declared = migrator()
     steps = {step: declared.the("lambda/invocation:Invocation", f"migrator-{step}") for step in PAYLOADS}
     assert {
         "Function migrator",
+        "Snapshot migrator",
         "Instance database",
         "Alias database",
         "Key database",
-        "ParameterGroup database",
-        "SubnetGroup database",
-        "SecurityGroup database",
-        "SecurityGroupEgressRule database",
-        "SecurityGroupIngressRule database",
         "Secret database-migrator",
         "Secret database-api",
-    } == steps["users"].after
-    assert {"Function migrator", "Invocation migrator-users"} == steps["migrate"].after
+        "ProxyTarget database",
+    } <= steps["users"].after
+    assert {"Function migrator", "Invocation migrator-users", "Snapshot migrator"} == steps["migrate"].after
     assert {"Function migrator", "Invocation migrator-migrate"} == steps["verify"].after
+    assert {"Instance database"} <= declared.the("rds/snapshot:Snapshot", "migrator").after
+
+
+def test_each_step_waits_for_the_gate(migrator: Callable[..., Deployment]) -> None:
+    declared = migrator()
+    asked = {":Invocation": sorted(RECORDED), "rds/instance:Instance": GATED}
+    asked[":Snapshot"] = sorted([*RECORDED, "before_create snapshot"])
+    for each in declared.resources:
+        expected = next((hooks for end, hooks in asked.items() if each.type.endswith(end)), [])
+        assert expected == sorted(each.hooks)
+    before = [hook for hook in declared.the("rds/snapshot:Snapshot", "migrator").hooks if "before_create" in hook]
+    assert ["before_create gate", "before_create snapshot"] == before
+
+
+def test_the_snapshot_is_the_plans_and_the_attempts(migrator: Callable[..., Deployment]) -> None:
+    """Another plan, or another attempt at one, makes another; on a stack that matters the one before stays."""
+    name = f"product-api-dev-database-{PLAN.digest[:12]}-1-12345678"
+    declared = migrator().the("rds/snapshot:Snapshot", "migrator")
+    assert {"dbInstanceIdentifier": "product-api-dev-database", "dbSnapshotIdentifier": name} == declared.inputs
+    # One that stays under its name after a failure would be in the way of a release that goes back.
+    assert {"delete_before_replace"} == declared.options
+    again = migrator(attempt=2, keep_snapshots=True).the("rds/snapshot:Snapshot", "migrator")
+    assert f"product-api-dev-database-{PLAN.digest[:12]}-2-12345678" == again.inputs["dbSnapshotIdentifier"]
+    assert {"delete_before_replace", "retain_on_delete"} == again.options
 
 
 EVENT = {"base": None, "digest": PLAN.digest, "revisions": [{"revision": "0001", "sha256": PLAN.revisions[0].sha256}]}
@@ -127,13 +138,17 @@ def test_it_may_seed_only_where_it_was_asked_to(migrator: Callable[..., Deployme
         "LOG_LEVEL": "INFO",
         **({"SEEDING": "allowed"} if seeding else {}),
     } == function["environment"]["variables"]
-    assert ("migrations.entry.handler", 900) == (function["handler"], function["timeout"])
+    assert ("migrations.entry.handler", 900, 1) == (
+        function["handler"],
+        function["timeout"],
+        function["reservedConcurrentExecutions"],
+    )
 
 
 def test_it_reads_the_master_secret_of_this_database_and_writes_two(migrator: Callable[..., Deployment]) -> None:
-    [policy] = migrator().of("iam/rolePolicy:RolePolicy").values()
+    policy = migrator().the("iam/rolePolicy:RolePolicy", "migrator").inputs
     arn = "arn:aws:{}:eu-central-1:111122223333:{}".format
-    own = [statement for statement in json.loads(policy["policy"])["Statement"] if not _baseline(statement)]
+    own = own_statements(policy)
     assert [
         {
             "Sid": "ManageUserSecrets",
@@ -160,7 +175,7 @@ def test_it_reads_the_master_secret_of_this_database_and_writes_two(migrator: Ca
             },
         },
         {
-            "Sid": "UseKeyForSecrets",
+            "Sid": "UseKeyThroughSecretsmanager",
             "Effect": "Allow",
             "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
             "Resource": [arn("kms", "key/*")],
@@ -170,7 +185,3 @@ def test_it_reads_the_master_secret_of_this_database_and_writes_two(migrator: Ca
             },
         },
     ] == own
-
-
-def _baseline(statement: dict[str, Any]) -> bool:
-    return statement["Sid"] in {each["Sid"] for each in BASELINE}

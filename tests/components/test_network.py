@@ -10,7 +10,7 @@ import pytest
 from components.network import Network, NetworkArgs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from naming import Names
     from tests.components.conftest import Deployment
@@ -20,8 +20,15 @@ VPC = "id of Vpc network"
 
 @pytest.fixture
 def network(deploy: Callable[..., Deployment], names: Names) -> Callable[..., Deployment]:
-    def declare(cidr: str = "10.20.0.0/16", zones: Sequence[str] = ("eu-central-1a", "eu-central-1b")) -> Deployment:
-        return deploy(lambda: Network("network", NetworkArgs(names=names, cidr=cidr, zones=zones)))
+    def declare(name: str = "network", **changes: Any) -> Deployment:
+        given: dict[str, Any] = {
+            "cidr": "10.20.0.0/16",
+            "zones": ("eu-central-1a", "eu-central-1b"),
+            "sessions": False,
+            "log_retention_days": 14,
+            "log_key_arn": "the log's key",
+        }
+        return deploy(lambda: Network(name, NetworkArgs(names=names, **(given | changes))))
 
     return declare
 
@@ -42,6 +49,10 @@ def test_nothing_leads_to_the_internet(network: Callable[..., Deployment]) -> No
         "SecurityGroupEgressRule network-endpoints",
         "SecurityGroupIngressRule network-endpoints",
         "VpcEndpoint network-secretsmanager",
+        "FlowLog network",
+        "LogGroup network",
+        "Role network-flows",
+        "RolePolicy network-flows",
     } == declared.names
     assert {"network": {"vpcId": VPC, "routes": [], "tags": {"Name": "product-api-dev-isolated"}}} == declared.of(
         "ec2/routeTable:RouteTable"
@@ -151,9 +162,10 @@ def test_the_endpoint_stands_in_every_zone_under_the_services_own_name(network: 
                 "Effect": "Allow",
                 "Principal": {"AWS": "arn:aws:iam::111122223333:root"},
                 "Action": [
+                    "secretsmanager:DescribeSecret",
                     "secretsmanager:GetSecretValue",
                     "secretsmanager:PutSecretValue",
-                    "secretsmanager:DescribeSecret",
+                    "secretsmanager:UpdateSecretVersionStage",
                 ],
                 "Resource": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:*",
                 "Condition": {"StringEquals": {"aws:PrincipalAccount": "111122223333"}},
@@ -162,8 +174,43 @@ def test_the_endpoint_stands_in_every_zone_under_the_services_own_name(network: 
     } == policy
 
 
-def test_names_follow_the_components_own(deploy: Callable[..., Deployment], names: Names) -> None:
-    declared = deploy(lambda: Network("other", NetworkArgs(names=names, cidr="10.20.0.0/16", zones=["eu-central-1a"])))
+def test_every_connection_is_logged_made_or_refused(network: Callable[..., Deployment]) -> None:
+    declared = network()
+    assert {
+        "network": {
+            "vpcId": VPC,
+            "trafficType": "ALL",
+            "logDestinationType": "cloud-watch-logs",
+            "logDestination": "arn of LogGroup network",
+            "iamRoleArn": "arn of Role network-flows",
+            "maxAggregationInterval": 60,
+            "tags": {"Name": "product-api-dev-flows"},
+        }
+    } == declared.of("ec2/flowLog:FlowLog")
+    assert {
+        "network": {
+            "name": "/aws/vpc/product-api-dev-network",
+            "retentionInDays": 14,
+            "kmsKeyId": "the log's key",
+        }
+    } == declared.of("cloudwatch/logGroup:LogGroup")
+    policy = json.loads(declared.the("iam/rolePolicy:RolePolicy", "network-flows").inputs["policy"])
+    assert [
+        ("WriteFlowLog", ["arn:aws:logs:eu-central-1:111122223333:log-group:/aws/vpc/product-api-dev-network:*"]),
+        ("FindLogGroups", ["*"]),
+    ] == [(each["Sid"], each["Resource"]) for each in policy["Statement"]]
+    assert "RolePolicy network-flows" in declared.the("ec2/flowLog:FlowLog", "network").after
+
+
+def test_machines_inside_are_reached_through_endpoints_where_asked(network: Callable[..., Deployment]) -> None:
+    endpoints = network(sessions=True).of("ec2/vpcEndpoint:VpcEndpoint")
+    assert {"secretsmanager", "ssm", "ssmmessages"} == {
+        each["serviceName"].removeprefix("com.amazonaws.eu-central-1.") for each in endpoints.values()
+    }
+
+
+def test_names_follow_the_components_own(network: Callable[..., Deployment]) -> None:
+    declared = network("other")
     assert [] == [each.name for each in declared.resources if not each.name.startswith("other")]
-    [network] = [each for each in declared.resources if each.type == "product-api:index:Network"]
-    assert {"product-api:index:Network"} == {each.parent for each in declared.resources if each is not network}
+    top = [each.type for each in declared.resources if not each.parent.startswith("product-api:")]
+    assert ["product-api:index:Network"] == top

@@ -23,6 +23,16 @@ def test_each_component_is_registered_as_its_class_in_one_family() -> None:
                     and isinstance(call.args[0], ast.Constant)
                 ]
                 found[node.name] = token
-    expected = {"ApiFunction", "Database", "Function", "HttpApi", "MigrationPlan", "Migrator", "Network"}
+    expected = {
+        "Alarms",
+        "ApiFunction",
+        "Database",
+        "Function",
+        "HttpApi",
+        "MigrationPlan",
+        "Migrator",
+        "Network",
+        "Release",
+    }
     assert expected <= set(found)
     assert {name: f"product-api:index:{name}" for name in found} == found

@@ -40,7 +40,9 @@ def test_the_first_run_makes_everything_and_checks_it(report: dict[str, Any]) ->
     assert [] == [finding for finding in report["policies"]["findings"] if finding["level"] == "mandatory"]
     assert report["migrations"]["head"] == report["migrations"]["planned"]
     assert report["seeded"] > 0
-    assert {"engine", "artifact", "sandbox", "preview", "update", "seed", "check", "total"} == set(report["seconds"])
+    assert {"engine", "artifact", "sandbox", "account", "preview", "update", "seed", "check", "total"} == set(
+        report["seconds"]
+    )
 
 
 def test_paths_can_be_appended_to_the_url(report: dict[str, Any]) -> None:

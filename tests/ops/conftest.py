@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sandbox.cloud.harness import Cloud
 from tests.support.checkout import Checkout
 
 if TYPE_CHECKING:
@@ -20,3 +21,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         yield copy
     finally:
         copy.end()
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A played account for one module's tests."""
+    running = Cloud(tmp_path_factory.mktemp("cloud")).start()
+    yield running
+    running.stop()

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HERE = Checkout(root=ROOT)
-HELPS = [[], *([name] for name in COMMANDS), ["env", "show"], ["artifact", "build"]]
+HELPS = [
+    [],
+    *([name] for name in COMMANDS),
+    ["env", "show"],
+    ["env", "validate"],
+    ["db", "tunnel"],
+    ["artifact", "build"],
+]
 HEAVY = {"pulumi", "boto3", "botocore", "grpc", "yaml", "rich", "urllib.request", "http.client", "sandbox", "psycopg"}
 
 
@@ -87,6 +94,19 @@ def test_every_command_is_the_module_that_its_name_says() -> None:
         (["down", ""], "'' is no stack's name"),
         (["env", "show", "nope"], "there is no stack 'nope'"),
         (["env", "show", "nope", "--aws"], "there is no stack 'nope'"),
+        (["env", "validate", "nope"], "there is no stack 'nope'"),
+        (["bootstrap", "nope"], "there is no stack 'nope'"),
+        (["bootstrap", "nope", "--aws"], "there is no stack 'nope'"),
+        (["approve", "nope"], "there is no stack 'nope'"),
+        (["approve", "dev"], "stack dev asks nobody for approval"),
+        (["approve", "prod"], "stack prod asks more than one: give --as devops or --as product"),
+        (["approve", "staging", "--as", "product"], "stack staging does not ask product: give --as lead"),
+        (["db", "tunnel", "nope"], "there is no stack 'nope'"),
+        (["db", "tunnel", "dev", "--port", "0"], "--port is 0: give 1 to 65535"),
+        (
+            ["pulumi", "--", "-C", "account", "--stack", "dev", "preview"],
+            "there is no stack 'dev': give one of nonprod",
+        ),
         (["artifact", "build", "--stack", "nope"], "there is no stack 'nope'"),
         (["artifact", "build", "--stack"], "Option '--stack' requires an argument: see `ops"),
         (["pulumi", "--", "--stack", "nope", "preview"], "there is no stack 'nope'"),
@@ -106,7 +126,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(args: list[str], said: str, tmp
     assert not (tmp_path / "sandbox").exists()
 
 
-@pytest.mark.parametrize("args", [[], ["env"], ["artifact"]], ids=" ".join)
+@pytest.mark.parametrize("args", [[], ["env"], ["db"], ["artifact"]], ids=" ".join)
 def test_a_group_alone_is_wrong_usage_and_shows_its_help(args: list[str]) -> None:
     done = ops(*args)
     assert (done.returncode, done.stdout) == (Exit.USAGE, "")

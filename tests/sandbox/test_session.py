@@ -64,6 +64,11 @@ class TestWhere:
         (tmp_path / "Pulumi.local.yaml").unlink()
         assert session.account_of("product-api", "local") == "000000000000"
 
+    def test_what_an_account_has_once_lives_in_it(self) -> None:
+        for environment, stack in (("nonprod", "dev"), ("prod", "prod")):
+            found = session.account_of("product-api-account", environment)
+            assert session.account_of("product-api", stack) == found
+
     def test_another_project_s_prod_is_not_ours(self) -> None:
         assert session.account_of("other", "prod") == session.account_of("product-api", "local")
 

@@ -25,6 +25,10 @@ class Clock:
         """The time."""
         return self.now
 
+    def sleep(self, seconds: float) -> None:
+        """Let time pass at once."""
+        self.now += seconds
+
 
 def event(method: str, path: str, query: dict[str, str] | None = None, *, stage: str = "$default") -> dict[str, Any]:
     """A request as an HTTP API hands it to a function (payload format 2.0)."""

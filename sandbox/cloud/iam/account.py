@@ -7,7 +7,9 @@ from __future__ import annotations
 import functools
 import importlib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
+from sandbox.cloud import code_signing, kept, machines
 from sandbox.cloud.iam import policy
 from sandbox.cloud.iam.policy import Document, Principal
 
@@ -53,8 +55,21 @@ class Emulated:
         if service == "lambda" and resource.startswith("function:"):
             name = resource.split(":")[1]
             return dict((_module("lambda_svc")._functions.get(name) or {}).get("tags") or {})
+        if service == "apigateway":
+            if resource.startswith("/tags/"):
+                return self.tags(unquote(resource.removeprefix("/tags/")))
+            held = _module("apigateway")._api_tags.get(arn) or _module("apigateway_v1")._v1_tags.get(arn)
+            return _pairs(held)
+        if service == "lambda" and resource.startswith("code-signing-config:"):
+            return dict((kept.store(code_signing.STORE).get(arn) or {}).get("Tags") or {})
+        if service == "signer":
+            return dict((_module("signer")._profiles.get(resource.rpartition("/")[2]) or {}).get("tags") or {})
+        if service == "budgets":
+            return dict(_module("budgets")._tags.get(arn) or {})
         if service == "s3":
             return dict(_module("s3")._bucket_tags.get(resource.partition("/")[0]) or {}) if "/" not in resource else {}
+        if service == "codedeploy":
+            return dict(_codedeploy().tags_of(resource) or {})
         return _collected(service, arn)
 
     def aliases(self, key: str) -> list[str]:
@@ -121,7 +136,53 @@ def _target_group(name: str) -> str:
     return str((proxy.get("TargetGroup") or {}).get("TargetGroupArn") or "")
 
 
+def _deployment(identifier: str) -> str:
+    """Return "application/group" of a deployment of CodeDeploy."""
+    info = (_codedeploy().deployments.get(identifier) or {}).get("info")
+    return f"{info['applicationName']}/{info['deploymentGroupName']}" if info else ""
+
+
+def _codedeploy() -> Any:
+    """Return what the account has of CodeDeploy, which is the sandbox's own."""
+    from ministack import app
+    from ministack.core.responses import get_account_id, get_region
+
+    return app._get_module("codedeploy").region(str(get_account_id()), str(get_region()))
+
+
+def _launched(identifier: str, *members: str) -> str:
+    """Return what a launch template says of its instances; `identifier` is its id or name, and a version."""
+    name, _, version = identifier.partition(" ")
+    found: Any = machines.launch_data(_module("ec2"), name, version or "$Default")
+    for member in members:
+        found = found[0] if isinstance(found, list) and found else found
+        found = found.get(member) if isinstance(found, dict) else None
+    return str(found or "")
+
+
+def _profile_of_template(identifier: str) -> str:
+    return _launched(identifier, "IamInstanceProfile", "Arn") or _launched(identifier, "IamInstanceProfile", "Name")
+
+
+def _role_of_profile(identifier: str) -> str:
+    profile = _module("iam")._instance_profiles.get(identifier.rpartition("/")[2]) or {}
+    return next((_arn_in("iam", "_roles")(name) for name in profile.get("Roles") or ()), "")
+
+
+def _template(identifier: str) -> str:
+    named = {"LaunchTemplateId": identifier, "LaunchTemplateName": identifier}
+    return str(machines.template_of(_module("ec2"), named).get("LaunchTemplateId", ""))
+
+
 _FINDERS = {
+    "codedeploy/deployment": _deployment,
+    "ec2/launch-template": _template,
+    "ec2/image of template": lambda one: _launched(one, "ImageId"),
+    "ec2/key of template": lambda one: _launched(one, "BlockDeviceMappings", "Ebs", "KmsKeyId"),
+    "ec2/profile of template": _profile_of_template,
+    "ec2/image": lambda given: machines.image_of(_module("ssm"), given),
+    "ec2/owner of image": lambda image: machines.owner_of(_module("ec2"), image),
+    "iam/role of profile": _role_of_profile,
     "iam/role": _arn_in("iam", "_roles"),
     "iam/user": _arn_in("iam", "_users"),
     "iam/group": _arn_in("iam", "_groups"),
@@ -130,6 +191,7 @@ _FINDERS = {
     "kms/ciphertext": _ciphertext_key,
     "secretsmanager/secret": _secret,
     "secretsmanager/key": functools.partial(_secret, member="KmsKeyId"),
+    "secretsmanager/rotation": functools.partial(_secret, member="RotationLambdaARN"),
     "rds/proxy": _arn_in("rds", "_db_proxies", "DBProxyArn"),
     "rds/target-group": _target_group,
     _ROUTES: _association,
@@ -185,6 +247,23 @@ def principal(credential: Any, session: Mapping[str, Any]) -> Principal | None:
     )
 
 
+def role(arn: str) -> Principal | None:
+    """Return a role as who it would be in a session, with the policies that apply; None where there is none."""
+    found = trust(arn)
+    if found is None:
+        return None
+    record, account = found
+    boundary = record.get("PermissionsBoundary")
+    return Principal(
+        arn=f"arn:aws:sts::{account}:assumed-role/{arn.rpartition('/')[2]}/awslambda",
+        account=account,
+        role=arn,
+        policies=list(_of_role(record, account)),
+        boundary=[_managed(boundary, account)] if boundary else None,
+        session=None,
+    )
+
+
 def _of_role(record: Mapping[str, Any], account: str) -> Iterator[Document]:
     for content in (record.get("InlinePolicies") or {}).values():
         yield document(content)
@@ -229,5 +308,15 @@ def resource_policy(action: str, arn: str) -> tuple[Document, str | None] | None
         return (document(found[0].get("AssumeRolePolicyDocument")), found[1]) if found else None
     if service == "kms" and ":key/" not in arn:
         return None
+    if service == "backup":
+        return _vault_policy(arn)
     policed = iam_evaluator._resource_policy(service, arn)
     return (document(policed[0]), policed[1]) if policed is not None else None
+
+
+def _vault_policy(arn: str) -> tuple[Document, str | None] | None:
+    """Return the access policy of a backup vault, which also says who may touch the recovery points in it."""
+    for (owner, _, _), vault in list(_module("backup")._vaults._data.items()):
+        if arn == vault["BackupVaultArn"] or arn in vault.get("_RecoveryPoints", {}):
+            return (document(vault["_AccessPolicy"]), owner) if "_AccessPolicy" in vault else None
+    return None

@@ -178,6 +178,20 @@ class Enforcer:
             return Decision(allowed=False, by=policy.RESOURCE)
         return policy.decide(who, check, resource_policy=own, owner=owner, required=required)
 
+    def role_may(self, arn: str, action: str, resource: str) -> bool:
+        """Tell whether a role may do something, as a service asks before it relies on that."""
+        who = account.role(arn)
+        if who is None:
+            return False
+        context = {
+            **resources.described(action, resource, self._known),
+            **{f"aws:principaltag/{key.lower()}": value for key, value in self._known.tags(arn).items()},
+            "aws:principalarn": arn,
+            "aws:principalaccount": who.account,
+            "aws:resourceaccount": who.account,
+        }
+        return self.decide(who, Check(action=action, resource=resource, context=context)).allowed
+
     def denied(self, inner: Callable[..., Any], service: str, *rest: Any, **named: Any) -> Any:
         """Answer a denial in the words that it was decided in."""
         message = _denial.get()

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote
+from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ _REST: Final = {
     "scheduler": ("scheduler",),
     "signer": ("signer",),
     "backup": ("backup",),
+    "cloudfront": ("cloudfront",),
 }
 _CBOR: Final = re.compile(r"^/service/[^/]+/operation/(\w+)/?$")
 _LABEL: Final = re.compile(r"\{(\w+)(\+?)\}")
@@ -155,10 +157,24 @@ def _content(headers: Mapping[str, str], body: bytes) -> Any:
             return RpcV2CBORParser().parse_data_item(io.BufferedReader(io.BytesIO(body)))
         except Exception:  # noqa: BLE001 — the parser raises whatever a malformed byte leads to; the service refuses it
             return {}
+    if body.lstrip()[:1] == b"<":
+        try:
+            return _of_xml(ET.fromstring(body))  # noqa: S314 — a client's own, as the service reads it
+        except ET.ParseError:
+            return {}
     try:
         return json.loads(body or b"{}")
     except ValueError:
         return {}
+
+
+def _of_xml(element: ET.Element) -> Any:
+    """Return an element's content as JSON would have it; lists are what CloudFront calls `Items`."""
+    if not len(element):
+        return element.text or ""
+    if element.tag.rpartition("}")[2] == "Items":
+        return [_of_xml(child) for child in element]
+    return {child.tag.rpartition("}")[2]: _of_xml(child) for child in element}
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

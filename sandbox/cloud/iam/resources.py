@@ -46,24 +46,40 @@ _TYPES: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
         "egress-only-internet-gateway": ("egress-only-internet-gateway/{}", ("EgressOnlyInternetGatewayId",)),
         "elastic-ip": ("elastic-ip/{}", ("AllocationId",)),
         "instance": ("instance/{}", ("InstanceId",)),
+        "image": ("image/{}", ("ImageId",)),
         "internet-gateway": ("internet-gateway/{}", ("InternetGatewayId",)),
+        "launch-template": ("launch-template/{}", ("LaunchTemplateId", "LaunchTemplateName")),
         "natgateway": ("natgateway/{}", ("NatGatewayId",)),
         "network-acl": ("network-acl/{}", ("NetworkAclId",)),
         "network-interface": ("network-interface/{}", ("NetworkInterfaceId",)),
         "route-table": ("route-table/{}", ("RouteTableId", "AddRouteTableId", "RemoveRouteTableId")),
         "security-group": (
             "security-group/{}",
-            ("GroupId", "SecurityGroupId", "AddSecurityGroupId", "RemoveSecurityGroupId"),
+            (
+                "GroupId",
+                "SecurityGroupId",
+                "AddSecurityGroupId",
+                "RemoveSecurityGroupId",
+                "NetworkInterface.SecurityGroupId",
+            ),
         ),
         "security-group-rule": ("security-group-rule/{}", ("SecurityGroupRule.SecurityGroupRuleId",)),
-        "subnet": ("subnet/{}", ("SubnetId", "AddSubnetId", "RemoveSubnetId")),
+        "subnet": ("subnet/{}", ("SubnetId", "AddSubnetId", "RemoveSubnetId", "NetworkInterface.SubnetId")),
         "volume": ("volume/{}", ("VolumeId",)),
         "vpc": ("vpc/{}", ("VpcId",)),
         "vpc-endpoint": ("vpc-endpoint/{}", ("VpcEndpointId",)),
         "vpc-flow-log": ("vpc-flow-log/{}", ("FlowLogId",)),
     },
     "rds": {
-        "db": ("db:{}", ("DBInstanceIdentifier", "SourceDBInstanceIdentifier", "TargetDBInstanceIdentifier")),
+        "db": (
+            "db:{}",
+            (
+                "DBInstanceIdentifier",
+                "DBInstanceIdentifiers",
+                "SourceDBInstanceIdentifier",
+                "TargetDBInstanceIdentifier",
+            ),
+        ),
         "og": ("og:{}", ("OptionGroupName",)),
         "pg": (
             "pg:{}",
@@ -121,6 +137,11 @@ _TYPES: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
         "backupvault": ("backup-vault:{}", ("backupVaultName",)),
         "recoverypoint": ("recovery-point:{}", ("recoveryPointArn",)),
     },
+    "cloudfront": {
+        "distribution": ("distribution/{}", ("Id", "DistributionId")),
+        "origin-access-control": ("origin-access-control/{}", ("Id",)),
+        "response-headers-policy": ("response-headers-policy/{}", ("Id",)),
+    },
     "cloudtrail": {"trail": ("trail/{}", ("Name", "TrailName"))},
     "budgets": {
         "budget": ("budget/{}", ("BudgetName", "Budget.BudgetName", "NewBudget.BudgetName")),
@@ -147,6 +168,8 @@ _TYPES: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
 # Where a resource's ARN has no region, or is another service's.
 _ARNS: Final = {
     "budgets": "arn:aws:budgets::{account}:",
+    "cloudfront": "arn:aws:cloudfront::{account}:",
+    "ec2/image": "arn:aws:ec2:{region}::",
     "iam": "arn:aws:iam::{account}:",
     "sts": "arn:aws:iam::{account}:",
     "cloudwatch/dashboard": "arn:aws:cloudwatch::{account}:",
@@ -173,6 +196,7 @@ _RENAMED: Final = {
     "lambda:InvokeAsync": "InvokeFunction",
     "lambda:GetLayerVersionByArn": "GetLayerVersion",
     "lambda:ListFunctionsByCodeSigningConfig": "ListFunctionsByCodeSigningConfig",
+    "cloudfront:CreateDistributionWithTags": "CreateDistribution",
     "sns:PublishBatch": "Publish",
     "sqs:SendMessageBatch": "SendMessage",
     "sqs:DeleteMessageBatch": "DeleteMessage",
@@ -236,9 +260,16 @@ _TAGGING: Final[dict[str, tuple[str, str]]] = {
     "scheduler": ("TagResource", "Tags"),
     "signer": ("TagResource", "tags"),
     "backup": ("TagResource", "BackupVaultTags|BackupPlanTags"),
+    "cloudfront": ("TagResource", "Tags"),
     "cloudtrail": ("AddTags", "TagsList"),
     "budgets": ("TagResource", "ResourceTags"),
     "codedeploy": ("TagResource", "tags"),
+}
+# What an operation makes that is authorised on the whole service: its tags are authorised on the thing.
+_MADE: Final = {
+    "lambda:CreateCodeSigningConfig": "code-signing-config",
+    "rds:CreateDBProxy": "proxy",
+    "signer:PutSigningProfile": "signing-profile",
 }
 _IAM_TAGGING: Final = {
     "CreateRole": "TagRole",
@@ -257,6 +288,7 @@ _EC2_IDS: Final = {
     "fl": "vpc-flow-log",
     "i": "instance",
     "igw": "internet-gateway",
+    "lt": "launch-template",
     "nat": "natgateway",
     "rtb": "route-table",
     "sg": "security-group",
@@ -356,7 +388,7 @@ def renamed(service: str, operation: str) -> str:
 
 
 def described(action: str, arn: str, known: Known) -> dict[str, Any]:
-    """Return the condition keys that describe a resource: its tags and account, a key's aliases."""
+    """Return the condition keys that describe a resource: its tags and account, aliases, who offers it."""
     service = action.partition(":")[0]
     parts = arn.split(":", 5)
     context: dict[str, Any] = {}
@@ -372,6 +404,8 @@ def described(action: str, arn: str, known: Known) -> dict[str, Any]:
         kind, _, identifier = parts[5].partition("/")
         if vpc := known.find(f"vpc of {kind}", identifier):
             context["ec2:vpc"] = ":".join([*parts[:5], f"vpc/{vpc}"])
+        if kind == "image" and (owner := known.find("ec2/owner of image", identifier)):
+            context["ec2:owner"] = owner
     return context
 
 
@@ -614,6 +648,43 @@ def _deployment_group(operation: Operation, _name: str, known: Known) -> Iterato
             yield f"{_base(operation, 'deploymentgroup')}deploymentgroup:{found}"
 
 
+def _launch_template(operation: Operation, name: str, known: Known) -> Iterator[str]:
+    """A template by id, also where its name is given; one that is to be made has no id yet."""
+    if name == "CreateLaunchTemplate":
+        return
+    for given in operation.values(*_TEMPLATES):
+        identifier = known.find("ec2/launch-template", given) or given
+        yield f"{_base(operation, 'launch-template')}launch-template/{identifier}"
+
+
+_TEMPLATES: Final = (
+    "LaunchTemplateId",
+    "LaunchTemplateName",
+    "LaunchTemplate.LaunchTemplateId",
+    "LaunchTemplate.LaunchTemplateName",
+)
+
+
+def _of_template(operation: Operation, what: str, known: Known) -> str:
+    """Return what the template of a launch says, where there is one."""
+    template = operation.value("LaunchTemplate.LaunchTemplateId", "LaunchTemplate.LaunchTemplateName")
+    return known.find(f"ec2/{what} of template", f"{template} {operation.value('LaunchTemplate.Version')}".strip())
+
+
+def _image(operation: Operation, _name: str, known: Known) -> Iterator[str]:
+    given = operation.value("ImageId") or _of_template(operation, "image", known)
+    if given:
+        yield f"{_base(operation, 'image')}image/{known.find('ec2/image', given) or given}"
+
+
+def _volume(operation: Operation, name: str, _known: Known) -> Iterator[str]:
+    """A volume; one that comes with an instance has no id yet."""
+    if name == "RunInstances":
+        yield _wildcard(operation, "volume")
+    for identifier in operation.values("VolumeId"):
+        yield f"{_base(operation, 'volume')}volume/{identifier}"
+
+
 def _vpc(operation: Operation, name: str, known: Known) -> Iterator[str]:
     identifiers = operation.values("VpcId")
     if name == "CreateFlowLogs":
@@ -663,6 +734,9 @@ _SPECIAL: Final[dict[str, Any]] = {
     "iam/user": _user,
     "iam/oidc-provider": _oidc_provider,
     "codedeploy/deploymentgroup": _deployment_group,
+    "ec2/image": _image,
+    "ec2/launch-template": _launch_template,
+    "ec2/volume": _volume,
     "ec2/vpc": _vpc,
     "ec2/route-table": _route_table,
     "cloudtrail/trail": _trail,
@@ -695,6 +769,8 @@ def _requested(operation: Operation, known: Known) -> dict[str, Any]:
             context["iam:permissionsboundary"] = boundary
         if operation.name.startswith(("Attach", "Detach")):
             context["iam:policyarn"] = operation.value("PolicyArn")
+    if operation.service == "sts" and operation.value("SerialNumber"):
+        context["aws:multifactorauthpresent"] = "true"  # if the code is right, which STS itself sees to: see `assume`
     if operation.service == "kms":
         context["kms:calleraccount"] = operation.account
         if (alias := operation.value("KeyId")).startswith("alias/") or ":alias/" in alias:
@@ -731,19 +807,28 @@ def _tag_keys(tags: Iterable[tuple[str, str]], keys: Iterable[str] = ()) -> dict
 
 def _more(operation: Operation, name: str, own: list[Check], known: Known) -> Iterator[Check]:
     """Yield what the caller needs besides the action of the operation's own name."""
-    yield from _tagging(operation, name, own)
+    yield from _tagging(operation, name, own, known)
     for parameter, service in _PASSED.get(f"{operation.service}:{name}", ()):
         for given in operation.values(parameter):
             arn = given if given.startswith("arn:") else known.find("iam/role", given)
             if arn:
                 context = {**described("iam:PassRole", arn, known), "iam:passedtoservice": f"{service}.amazonaws.com"}
                 yield Check(action="iam:PassRole", resource=arn, context=context)
-    through = {"lambda": _for_lambda, "rds": _for_rds, "secretsmanager": _for_secrets, "codedeploy": _for_codedeploy}
+    through = {
+        "backup": _for_backup,
+        "codedeploy": _for_codedeploy,
+        "ec2": _for_ec2,
+        "lambda": _for_lambda,
+        "rds": _for_rds,
+        "secretsmanager": _for_secrets,
+        "signer": _for_signer,
+        "apigateway": _for_gateway,
+    }
     if operation.service in through:
         yield from through[operation.service](operation, name, own, known)
 
 
-def _tagging(operation: Operation, name: str, own: list[Check]) -> Iterator[Check]:
+def _tagging(operation: Operation, name: str, own: list[Check], known: Known) -> Iterator[Check]:
     """What is tagged as it is made needs the right to tag, for itself."""
     if operation.service == "ec2" and not name.endswith("Tags"):
         specifications: dict[str, str] = {}
@@ -763,6 +848,9 @@ def _tagging(operation: Operation, name: str, own: list[Check]) -> Iterator[Chec
     if not action or operation.service == "apigateway":
         return
     resources = [check.resource for check in own[:1]]
+    if made := _MADE.get(f"{operation.service}:{name}"):
+        named = operation.service == "signer"  # the others' ids AWS makes up
+        resources = [*_of_type(operation, name, made, known)] if named else [_wildcard(operation, made)]
     if operation.service == "logs":
         resources = [one.removesuffix(":log-stream:") for one in resources]  # tagging alone names the group bare
     for arn in resources:
@@ -787,9 +875,14 @@ def _use_of_key(
 
 
 def _for_secrets(operation: Operation, name: str, own: list[Check], known: Known) -> Iterator[Check]:
+    arn = own[0].resource
+    if name == "RotateSecret" and (
+        function := operation.value("RotationLambdaARN") or known.find("secretsmanager/rotation", arn)
+    ):
+        context = described("lambda:", function, known)
+        yield Check(action="lambda:InvokeFunction", resource=function, context=context)
     if name not in ("GetSecretValue", "PutSecretValue", "UpdateSecret", "CreateSecret"):
         return
-    arn = own[0].resource
     key = operation.value("KmsKeyId") or known.find("secretsmanager/key", arn)
     writes = name == "PutSecretValue" or bool(operation.value("SecretString", "SecretBinary", "KmsKeyId"))
     if name != "GetSecretValue" and not writes:
@@ -833,6 +926,54 @@ def _for_lambda(operation: Operation, name: str, _own: list[Check], known: Known
     yield from _use_of_key(operation.value("KMSKeyArn"), ("CreateGrant", "Encrypt"), "lambda", operation, known)
 
 
+def _for_ec2(operation: Operation, name: str, _own: list[Check], known: Known) -> Iterator[Check]:
+    """An instance gets its role, its image and the key of its disk as the caller may give them."""
+    if name != "RunInstances":
+        return
+    profile = operation.value("IamInstanceProfile.Arn", "IamInstanceProfile.Name")
+    if role := known.find("iam/role of profile", profile or _of_template(operation, "profile", known)):
+        context = {**described("iam:PassRole", role, known), "iam:passedtoservice": "ec2.amazonaws.com"}
+        yield Check(action="iam:PassRole", resource=role, context=context)
+    given = operation.value("ImageId") or _of_template(operation, "image", known)
+    if given.startswith(_ALIAS):
+        parameter = given.removeprefix(_ALIAS).lstrip("/")
+        account = "" if parameter.startswith("aws/service/") else operation.account
+        arn = f"arn:aws:ssm:{operation.region}:{account}:parameter/{parameter}"
+        yield Check(action="ssm:GetParameters", resource=arn, context={})
+    key = operation.value("BlockDeviceMapping.Ebs.KmsKeyId") or _of_template(operation, "key", known)
+    yield from _use_of_key(key, _FOR_DISKS, "ec2", operation, known)
+
+
+# https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+_FOR_DISKS: Final = ("DescribeKey", "CreateGrant", "GenerateDataKeyWithoutPlaintext", "Decrypt")
+_ALIAS: Final = "resolve:ssm:"
+
+
+def _for_backup(operation: Operation, name: str, _own: list[Check], known: Known) -> Iterator[Check]:
+    """A vault's storage and key are given to AWS Backup by whoever makes it."""
+    if name != "CreateBackupVault":
+        return
+    yield Check(action="backup-storage:MountCapsule", resource="*", context={})
+    actions = ("CreateGrant", "GenerateDataKey", "Decrypt", "RetireGrant", "DescribeKey")
+    yield from _use_of_key(operation.value("EncryptionKeyArn"), actions, "backup", operation, known)
+
+
+def _for_gateway(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:
+    """The gateway sets up the delivery of access logs as its caller; these actions support no resource."""
+    if name in ("POST", "PATCH") and operation.value("accessLogSettings.destinationArn"):
+        for action in ("CreateLogDelivery", "DescribeResourcePolicies", "PutResourcePolicy"):
+            yield Check(action=f"logs:{action}", resource="*", context={})
+
+
+def _for_signer(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:
+    """Signer reads and writes objects as its caller; the signed object's name it makes up itself."""
+    if name == "StartSigningJob":
+        source = "/".join(operation.values("source.s3.bucketName") + operation.values("source.s3.key"))
+        yield Check(action="s3:GetObjectVersion", resource=f"arn:aws:s3:::{source}", context={})
+        bucket, prefix = operation.value("destination.s3.bucketName"), operation.value("destination.s3.prefix")
+        yield Check(action="s3:PutObject", resource=f"arn:aws:s3:::{bucket}/{prefix}*", context={})
+
+
 def _for_codedeploy(operation: Operation, name: str, _own: list[Check], _known: Known) -> Iterator[Check]:
     if name == "CreateDeployment":
         base = _base(operation, "application")
@@ -842,3 +983,7 @@ def _for_codedeploy(operation: Operation, name: str, _own: list[Check], _known: 
             yield Check(action="codedeploy:GetDeploymentConfig", resource=arn, context={})
         application = f"{base}application:{operation.value('applicationName')}"
         yield Check(action="codedeploy:RegisterApplicationRevision", resource=application, context={})
+        if any(name.startswith("overrideAlarmConfiguration.") for name in operation.parameters):
+            named = f"{operation.value('applicationName')}/{operation.value('deploymentGroupName')}"
+            group = f"{base}deploymentgroup:{named}"
+            yield Check(action="codedeploy:UpdateDeploymentGroup", resource=group, context={})

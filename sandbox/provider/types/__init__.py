@@ -36,6 +36,12 @@ _FILES = (
     "sqs",
     "scheduler",
     "events",
+    "backup",
+    "budgets",
+    "ebs",
+    "signer",
+    "cloudfront",
+    "codedeploy",
 )
 
 TAGGING: Mapping[str, Tagging] = {
@@ -66,6 +72,10 @@ TAGGING: Mapping[str, Tagging] = {
         Call("tag_resource", {"ResourceArn": "{arn}"}),
         Call("untag_resource", {"ResourceArn": "{arn}"}),
         Read("get_tags", {"ResourceArn": "{arn}"}, "Tags"),
+    ),
+    "signer": Tagging(
+        Call("tag_resource", {"resourceArn": "{arn}"}),
+        Call("untag_resource", {"resourceArn": "{arn}"}),
     ),
     "ssm": Tagging(
         Call("add_tags_to_resource", {"ResourceType": "Parameter", "ResourceId": "{name}"}),

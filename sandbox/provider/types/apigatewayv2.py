@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.provider.table import Call, Read, Resource
+from sandbox.provider.table import Call, Read, Resource, Wait
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sandbox.provider.resource import Context
 
 GONE = ("NotFoundException",)
@@ -19,6 +21,17 @@ def _invoke_url(context: Context, outputs: dict[str, Any]) -> None:
     """Below the API's own endpoint, which says where it can be reached."""
     endpoint = context.call("get_api", ApiId=context.scope("apiId"))["ApiEndpoint"]
     outputs["invokeUrl"] = f"{endpoint}/" + ("" if outputs["name"] == "$default" else outputs["name"])
+
+
+def _verify_authorizer(inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if inputs.get("authorizerType") != "JWT":
+        return []
+    wanted = ("identitySources", "jwtConfiguration")
+    faults = [(name, "missing; an authorizer of tokens needs it") for name in wanted if not inputs.get(name)]
+    issuer = (inputs.get("jwtConfiguration") or {}).get("issuer")
+    if isinstance(issuer, str) and not issuer.startswith("https://"):
+        faults.append(("jwtConfiguration.issuer", f"{issuer!r} is no https URL, as an issuer's must be"))
+    return faults
 
 
 ENTRIES = (
@@ -171,6 +184,87 @@ ENTRIES = (
         defaults={"autoDeploy": False},
         outputs={"arn": ARN + "{apiId}/stages/{name}", "executionArn": EXECUTION + "{apiId}/{name}"},
         refine=_invoke_url,
+        gone=GONE,
+    ),
+    Resource(
+        "aws:apigatewayv2/authorizer:Authorizer",
+        "apigatewayv2",
+        create=Call("create_authorizer"),
+        id="AuthorizerId",
+        imports="{apiId}/{id}",
+        reads=(Read("get_authorizer", {"ApiId": "{apiId}", "AuthorizerId": "{id}"}),),
+        update=(
+            Call(
+                "update_authorizer",
+                {"ApiId": "{apiId}", "AuthorizerId": "{id}"},
+                (
+                    "authorizerCredentialsArn",
+                    "authorizerPayloadFormatVersion",
+                    "authorizerResultTtlInSeconds",
+                    "authorizerUri",
+                    "enableSimpleResponses",
+                    "identitySources",
+                    "jwtConfiguration",
+                    "name",
+                ),
+            ),
+        ),
+        delete=Call("delete_authorizer", {"ApiId": "{apiId}", "AuthorizerId": "{id}"}, ()),
+        name="name",
+        replaces=("apiId", "authorizerType"),
+        sets=("identitySources", "jwtConfiguration.audiences"),
+        verify=_verify_authorizer,
+        gone=GONE,
+    ),
+    Resource(
+        "aws:apigatewayv2/domainName:DomainName",
+        "apigatewayv2",
+        create=Call("create_domain_name"),
+        id="{domainName}",
+        reads=(Read("get_domain_name", {"DomainName": "{id}"}),),
+        update=(
+            Call(
+                "update_domain_name",
+                {"DomainName": "{id}"},
+                ("domainNameConfiguration", "mutualTlsAuthentication", "routingMode"),
+            ),
+        ),
+        delete=Call("delete_domain_name", {"DomainName": "{id}"}, ()),
+        names={
+            "domainNameConfiguration": "DomainNameConfigurations",
+            "domainNameConfiguration.targetDomainName": "ApiGatewayDomainName",
+        },
+        replaces=("domainName",),
+        arns=("domainNameConfiguration.certificateArn",),
+        allowed={
+            "domainNameConfiguration.endpointType": ("REGIONAL",),
+            "domainNameConfiguration.securityPolicy": ("TLS_1_2",),
+        },
+        outputs={"arn": "arn:{partition}:apigateway:{region}::/domainnames/{domainName}"},
+        gone=GONE,
+        ready=Wait(
+            "DomainNameConfigurations[0].DomainNameStatus",
+            ("AVAILABLE",),
+            ("PENDING_CERTIFICATE_REIMPORT",),
+            "DomainNameConfigurations[0].DomainNameStatusMessage",
+        ),
+    ),
+    Resource(
+        "aws:apigatewayv2/apiMapping:ApiMapping",
+        "apigatewayv2",
+        create=Call("create_api_mapping"),
+        id="ApiMappingId",
+        imports="{id}/{domainName}",
+        reads=(Read("get_api_mapping", {"ApiMappingId": "{id}", "DomainName": "{domainName}"}),),
+        update=(
+            Call(
+                "update_api_mapping",
+                {"ApiId": "{apiId}", "ApiMappingId": "{id}", "DomainName": "{domainName}"},
+                ("apiMappingKey", "stage"),
+            ),
+        ),
+        delete=Call("delete_api_mapping", {"ApiMappingId": "{id}", "DomainName": "{domainName}"}, ()),
+        replaces=("apiId", "domainName"),
         gone=GONE,
     ),
 )

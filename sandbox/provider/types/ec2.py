@@ -1,4 +1,4 @@
-"""EC2's networks: aws.ec2 and aws.vpc."""
+"""EC2: networks of aws.ec2 and aws.vpc, and the machines in them."""
 
 from __future__ import annotations
 
@@ -416,6 +416,189 @@ def _association(context: Context, outputs: dict[str, Any]) -> None:
     outputs.setdefault("routeTableId", context.found.get("RouteTableId"))
 
 
+# Flow logs
+
+WATCHED = {"vpcId": "VPC", "subnetId": "Subnet", "eniId": "NetworkInterface"}
+FLOW_LOG = Call(
+    "create_flow_logs",
+    {},
+    (
+        "iamRoleArn",
+        "destinationOptions",
+        "logDestination",
+        "logDestinationType",
+        "logFormat",
+        "maxAggregationInterval",
+        "trafficType",
+    ),
+    names={"iamRoleArn": "DeliverLogsPermissionArn"},
+)
+
+
+def _create_flow_log(context: Context) -> Any:
+    """Make a flow log; EC2 says what is wrong with the resource in an answer that is none of an error.
+
+    Raises:
+        ResourceError: EC2 could not make it.
+    """
+    ((name, kind),) = [(name, kind) for name, kind in WATCHED.items() if context.inputs.get(name)]
+    params = {**context.parameters(FLOW_LOG, tagged=True), "ResourceIds": [context.inputs[name]], "ResourceType": kind}
+    answer = context.call("create_flow_logs", **params)
+    for fault in answer.get("Unsuccessful") or []:
+        error = fault["Error"]
+        raise ResourceError(
+            f"{context.entry.token}: CreateFlowLogs failed for {fault['ResourceId']}: {error['Code']}: "
+            f"{error['Message']}"
+        )
+    return answer
+
+
+def _refine_flow_log(context: Context, outputs: dict[str, Any]) -> None:
+    resource = str(context.found.get("ResourceId", ""))
+    kinds = {"vpc-": "vpcId", "subnet-": "subnetId", "eni-": "eniId"}
+    outputs |= {name: resource for prefix, name in kinds.items() if resource.startswith(prefix)}
+
+
+def _verify_flow_log(inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
+    given = [name for name in WATCHED if name in inputs]
+    faults = []
+    if len(given) != 1:
+        faults.append(("vpcId", f"give exactly one of {', '.join(WATCHED)}; got {', '.join(given) or 'none'}"))
+    if "trafficType" not in inputs:
+        faults.append(("trafficType", "is needed for a VPC, a subnet or an interface: ACCEPT, REJECT or ALL"))
+    return faults
+
+
+# Launch templates and instances
+
+TEMPLATE_DATA = (
+    "blockDeviceMappings",
+    "capacityReservationSpecification",
+    "cpuOptions",
+    "creditSpecification",
+    "disableApiStop",
+    "disableApiTermination",
+    "ebsOptimized",
+    "enclaveOptions",
+    "hibernationOptions",
+    "iamInstanceProfile",
+    "imageId",
+    "instanceInitiatedShutdownBehavior",
+    "instanceMarketOptions",
+    "instanceType",
+    "kernelId",
+    "keyName",
+    "licenseSpecifications",
+    "maintenanceOptions",
+    "metadataOptions",
+    "monitoring",
+    "placement",
+    "privateDnsNameOptions",
+    "ramDiskId",
+    "securityGroupNames",
+    "userData",
+    "vpcSecurityGroupIds",
+)
+TEMPLATE_NAMES = {
+    "description": "VersionDescription",
+    "securityGroupNames": "SecurityGroups",
+    "vpcSecurityGroupIds": "SecurityGroupIds",
+}
+TEMPLATE = Call("create_launch_template", {}, TEMPLATE_DATA, into="LaunchTemplateData")
+DESCRIBED = ("name", "description")
+
+
+def _create_template(context: Context) -> Any:
+    params = context.parameters(TEMPLATE, tagged=True)
+    described = {"VersionDescription": context.inputs["description"]} if context.inputs.get("description") else {}
+    params.setdefault("LaunchTemplateData", {})
+    return context.call("create_launch_template", LaunchTemplateName=context.inputs["name"], **described, **params)
+
+
+def _new_template_version(context: Context) -> None:
+    """A changed template is a new version; it becomes the default where the program says so."""
+    data = context.parameters(TEMPLATE).get("LaunchTemplateData", {})
+    described = {"VersionDescription": context.inputs["description"]} if context.inputs.get("description") else {}
+    made = context.call(
+        "create_launch_template_version", LaunchTemplateId=context.id, LaunchTemplateData=data, **described
+    )["LaunchTemplateVersion"]
+    if context.inputs.get("updateDefaultVersion"):
+        _set_default_version(context, made["VersionNumber"])
+
+
+def _put_default_version(context: Context) -> None:
+    if context.inputs.get("defaultVersion") is not None:
+        _set_default_version(context, context.inputs["defaultVersion"])
+
+
+def _set_default_version(context: Context, version: int) -> None:
+    context.call("modify_launch_template", LaunchTemplateId=context.id, DefaultVersion=str(version))
+
+
+INSTANCE = Call(
+    "run_instances",
+    {"MinCount": "1", "MaxCount": "1"},
+    ("ami", "iamInstanceProfile", "instanceType", "keyName", "launchTemplate", "metadataOptions"),
+    names={
+        "ami": "ImageId",
+        "iamInstanceProfile": "IamInstanceProfile.Name",
+        "launchTemplate.id": "LaunchTemplateId",
+        "launchTemplate.name": "LaunchTemplateName",
+    },
+)
+WITHIN = ("associatePublicIpAddress", "subnetId", "vpcSecurityGroupIds")
+
+
+def _run_instance(context: Context) -> Any:
+    """Run one; a word about its public address makes EC2 want subnet and groups in the interface's own structure."""
+    inputs, params = context.inputs, context.parameters(INSTANCE, tagged=True)
+    params.get("LaunchTemplate", {}).setdefault("Version", "$Default")
+    place = {"SubnetId": inputs.get("subnetId"), "Groups": inputs.get("vpcSecurityGroupIds")}
+    given = {name: value for name, value in place.items() if value}
+    if "associatePublicIpAddress" in inputs:
+        interface = {"DeviceIndex": 0, "AssociatePublicIpAddress": inputs["associatePublicIpAddress"], **given}
+        params["NetworkInterfaces"] = [interface]
+    else:
+        params |= {{"Groups": "SecurityGroupIds"}.get(name, name): value for name, value in given.items()}
+    return context.call("run_instances", **params)
+
+
+def _refine_instance(context: Context, outputs: dict[str, Any]) -> None:
+    found = context.found
+    interface = (found.get("NetworkInterfaces") or [{}])[0]
+    outputs["associatePublicIpAddress"] = "Association" in interface
+    outputs["primaryNetworkInterfaceId"] = interface.get("NetworkInterfaceId", "")
+    outputs["iamInstanceProfile"] = str(found.get("IamInstanceProfile", {}).get("Arn", "")).rpartition("/")[2]
+    if template := _launched_from(context):
+        outputs["launchTemplate"] = template
+
+
+def _launched_from(context: Context) -> dict[str, str]:
+    """The template that EC2's own tags name; its version in the program's word, as long as that means the same."""
+    tags = {tag["Key"]: tag["Value"] for tag in context.found.get("Tags", [])}
+    identifier, version = (tags.get(f"aws:ec2launchtemplate:{part}", "") for part in ("id", "version"))
+    if not identifier:
+        return {}
+    given = context.inputs.get("launchTemplate") or {}
+    (known,) = context.call("describe_launch_templates", LaunchTemplateIds=[identifier])["LaunchTemplates"]
+    named = {"id": identifier, "name": known["LaunchTemplateName"]}
+    word = str(given.get("version") or "$Default")
+    meant = {"$Default": known["DefaultVersionNumber"], "$Latest": known["LatestVersionNumber"]}.get(word, word)
+    kept = {name: value for name, value in named.items() if not given or name in given}
+    # A version that a new default has left behind shows as what it is, a change.
+    return {**kept, "version": word if str(meant) == version else version}
+
+
+def _verify_instance(inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
+    template = inputs.get("launchTemplate")
+    if not template:
+        missing = [name for name in ("ami", "instanceType") if name not in inputs]
+        return [(name, "is needed where no launchTemplate says it") for name in missing]
+    if ("id" in template) == ("name" in template):
+        return [("launchTemplate", "give exactly one of id and name")]
+    return []
+
+
 ENTRIES = (
     Resource(
         "aws:ec2/vpc:Vpc",
@@ -654,6 +837,173 @@ ENTRIES = (
         ready=Wait(
             "State", ("available", "pendingAcceptance", "Available"), ("failed", "rejected"), "LastError.Message"
         ),
+        awaited_gone=True,
+    ),
+    Resource(
+        "aws:ec2/flowLog:FlowLog",
+        "ec2",
+        create=Do(_create_flow_log, (*WATCHED, *(FLOW_LOG.carries or ())), FLOW_LOG),
+        id="FlowLogIds[0]",
+        reads=(
+            Read(
+                "describe_flow_logs",
+                {"FlowLogIds": ["{id}"]},
+                "FlowLogs[0]",
+                outputs={"iamRoleArn": "DeliverLogsPermissionArn"},
+            ),
+        ),
+        delete=Call("delete_flow_logs", {"FlowLogIds": ["{id}"]}, ()),
+        replaces=(*WATCHED, *(FLOW_LOG.carries or ())),
+        defaults={"logDestinationType": "cloud-watch-logs", "maxAggregationInterval": 600},
+        allowed={"maxAggregationInterval": (60, 600)},
+        unsupported=(
+            "deliverCrossAccountRole",
+            "regionalNatGatewayId",
+            "tagFieldSpecifications",
+            "transitGatewayAttachmentId",
+            "transitGatewayId",
+        ),
+        outputs={"arn": _arn("vpc-flow-log")},
+        refine=_refine_flow_log,
+        verify=_verify_flow_log,
+        gone=("InvalidFlowLogId.NotFound",),
+        tagging=_tagged("vpc-flow-log"),
+    ),
+    Resource(
+        "aws:ec2/launchTemplate:LaunchTemplate",
+        "ec2",
+        create=Do(_create_template, (*TEMPLATE_DATA, *DESCRIBED), TEMPLATE),
+        id="LaunchTemplate.LaunchTemplateId",
+        reads=(
+            Read(
+                "describe_launch_templates",
+                {"LaunchTemplateIds": ["{id}"]},
+                "LaunchTemplates[0]",
+                outputs={
+                    "name": "LaunchTemplateName",
+                    "defaultVersion": "DefaultVersionNumber",
+                    "latestVersion": "LatestVersionNumber",
+                },
+                only=(),
+            ),
+            Read(
+                "describe_launch_template_versions",
+                {"LaunchTemplateId": "{id}", "Versions": ["$Latest"]},
+                "LaunchTemplateVersions[0]",
+                outputs={"description": "VersionDescription"},
+                only=(),
+            ),
+            Read(
+                "describe_launch_template_versions",
+                {"LaunchTemplateId": "{id}", "Versions": ["$Latest"]},
+                "LaunchTemplateVersions[0].LaunchTemplateData",
+                only=TEMPLATE_DATA,
+            ),
+        ),
+        update=(
+            Do(_new_template_version, (*TEMPLATE_DATA, "description"), TEMPLATE),
+            Do(_put_default_version, ("defaultVersion",)),
+        ),
+        delete=Call("delete_launch_template", {"LaunchTemplateId": "{id}"}, ()),
+        names=TEMPLATE_NAMES,
+        name="name",
+        replaces=("name",),
+        sets=("vpcSecurityGroupIds",),
+        local=("updateDefaultVersion",),
+        unsupported=(
+            "instanceRequirements",
+            "namePrefix",
+            "networkInterfaces",
+            "networkPerformanceOptions",
+            "secondaryInterfaces",
+            "tagSpecifications",
+        ),
+        outputs={"arn": _arn("launch-template")},
+        recomputed={"latestVersion": (*TEMPLATE_DATA, "description"), "defaultVersion": ("updateDefaultVersion",)},
+        gone=("InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.NotFoundException"),
+        tagging=_tagged("launch-template"),
+    ),
+    Resource(
+        "aws:ec2/instance:Instance",
+        "ec2",
+        create=Do(_run_instance, (*(INSTANCE.carries or ()), *WITHIN), INSTANCE),
+        id="Instances[0].InstanceId",
+        reads=(
+            Read(
+                "describe_instances",
+                {"InstanceIds": ["{id}"]},
+                "[Reservations[0].Instances[0]][?State.Name != 'terminated'] | [0]",
+                outputs={
+                    "ami": "ImageId",
+                    "availabilityZone": "Placement.AvailabilityZone",
+                    "instanceState": "State.Name",
+                    "privateDns": "PrivateDnsName",
+                    "privateIp": "PrivateIpAddress",
+                    "publicDns": "PublicDnsName",
+                    "publicIp": "PublicIpAddress",
+                    "tenancy": "Placement.Tenancy",
+                    "vpcSecurityGroupIds": "SecurityGroups[].GroupId",
+                },
+                only=("ebsOptimized", "instanceType", "keyName", "metadataOptions", "sourceDestCheck", "subnetId"),
+            ),
+        ),
+        update=(
+            Call(
+                "modify_instance_attribute",
+                {"InstanceId": "{id}"},
+                ("vpcSecurityGroupIds",),
+                names={"vpcSecurityGroupIds": "Groups"},
+            ),
+        ),
+        delete=Call("terminate_instances", {"InstanceIds": ["{id}"]}, ()),
+        replaces=(*(INSTANCE.carries or ()), "associatePublicIpAddress", "subnetId"),
+        sets=("vpcSecurityGroupIds",),
+        local=("forceDestroy", "getPasswordData", "userDataReplaceOnChange"),
+        unsupported=(
+            "availabilityZone",
+            "capacityReservationSpecification",
+            "cpuOptions",
+            "creditSpecification",
+            "disableApiStop",
+            "disableApiTermination",
+            "ebsBlockDevices",
+            "ebsOptimized",
+            "enablePrimaryIpv6",
+            "enclaveOptions",
+            "ephemeralBlockDevices",
+            "hibernation",
+            "hostId",
+            "hostResourceGroupArn",
+            "instanceInitiatedShutdownBehavior",
+            "instanceMarketOptions",
+            "ipv6AddressCount",
+            "ipv6Addresses",
+            "maintenanceOptions",
+            "monitoring",
+            "networkInterfaces",
+            "placementGroup",
+            "placementGroupId",
+            "placementPartitionNumber",
+            "primaryNetworkInterface",
+            "privateDnsNameOptions",
+            "privateIp",
+            "rootBlockDevice",
+            "secondaryNetworkInterfaces",
+            "secondaryPrivateIps",
+            "securityGroups",
+            "sourceDestCheck",
+            "tenancy",
+            "userData",
+            "userDataBase64",
+            "volumeTags",
+        ),
+        defaults={"forceDestroy": False, "getPasswordData": False, "sourceDestCheck": True},
+        outputs={"arn": _arn("instance")},
+        refine=_refine_instance,
+        verify=_verify_instance,
+        gone=("InvalidInstanceID.NotFound",),
+        tagging=_tagged("instance"),
+        ready=Wait("State.Name", ("running",), ("shutting-down", "terminated", "stopped")),
         awaited_gone=True,
     ),
 )

@@ -115,6 +115,71 @@ def _delete_profile(context: Context) -> None:
     context.call("delete_instance_profile", InstanceProfileName=context.id)
 
 
+# Users and groups
+
+
+def _delete_user(context: Context) -> None:
+    """Delete a user; keys and logins that others made go first only where the program says so."""
+    if context.state.get("forceDestroy"):
+        for key in context.call("list_access_keys", UserName=context.id)["AccessKeyMetadata"]:
+            context.call("delete_access_key", UserName=context.id, AccessKeyId=key["AccessKeyId"])
+        for policy in context.call("list_attached_user_policies", UserName=context.id)["AttachedPolicies"]:
+            context.call("detach_user_policy", UserName=context.id, PolicyArn=policy["PolicyArn"])
+        for name in context.call("list_user_policies", UserName=context.id)["PolicyNames"]:
+            context.call("delete_user_policy", UserName=context.id, PolicyName=name)
+        for group in context.call("list_groups_for_user", UserName=context.id)["Groups"]:
+            context.call("remove_user_from_group", UserName=context.id, GroupName=group["GroupName"])
+    context.call("delete_user", UserName=context.id)
+
+
+def _put_memberships(context: Context) -> None:
+    """The user is in these groups; of others nothing is said."""
+    user = context.inputs["user"]
+    old, new = set(context.state.get("groups") or ()), set(context.inputs["groups"])
+    for group in sorted(old - new):
+        context.call("remove_user_from_group", UserName=user, GroupName=group)
+    for group in sorted(new - old):
+        context.call("add_user_to_group", UserName=user, GroupName=group)
+    context.id = context.id or f"{user}/{'/'.join(sorted(new))}"
+
+
+def _leave_groups(context: Context) -> None:
+    for group in context.state["groups"]:
+        context.call("remove_user_from_group", UserName=context.state["user"], GroupName=group)
+
+
+def _refine_memberships(context: Context, outputs: dict[str, Any]) -> None:
+    said = context.inputs.get("groups") or context.state.get("groups") or []
+    wanted = set(said.split("/") if isinstance(said, str) else said)
+    outputs["user"] = context.state["user"]
+    outputs["groups"] = [one["GroupName"] for one in context.found["Groups"] if one["GroupName"] in wanted]
+
+
+# Passwords
+
+PASSWORDS = Call(
+    "update_account_password_policy",
+    {},
+    (
+        "allowUsersToChangePassword",
+        "hardExpiry",
+        "maxPasswordAge",
+        "minimumPasswordLength",
+        "passwordReusePrevention",
+        "requireLowercaseCharacters",
+        "requireNumbers",
+        "requireSymbols",
+        "requireUppercaseCharacters",
+    ),
+)
+
+
+def _put_password_policy(context: Context) -> None:
+    """All of it at once: what is left out goes back to IAM's default. There is one in an account."""
+    context.call("update_account_password_policy", **context.parameters(PASSWORDS))
+    context.id = context.id or "iam-account-password-policy"
+
+
 # OpenID Connect providers
 
 
@@ -288,5 +353,122 @@ ENTRIES = (
             Call("tag_open_id_connect_provider", {"OpenIDConnectProviderArn": "{id}"}),
             Call("untag_open_id_connect_provider", {"OpenIDConnectProviderArn": "{id}"}),
         ),
+    ),
+    Resource(
+        "aws:iam/user:User",
+        "iam",
+        create=Call("create_user"),
+        id="{name}",
+        reads=(
+            Read(
+                "get_user",
+                {"UserName": "{id}"},
+                "User",
+                outputs={"uniqueId": "UserId", "permissionsBoundary": "PermissionsBoundary.PermissionsBoundaryArn"},
+            ),
+        ),
+        update=(
+            Call(
+                "put_user_permissions_boundary",
+                {"UserName": "{id}"},
+                ("permissionsBoundary",),
+                clear=Call("delete_user_permissions_boundary", {"UserName": "{id}"}, ()),
+            ),
+        ),
+        delete=Do(_delete_user),
+        names={"name": "UserName"},
+        name="name",
+        replaces=("name", "path"),  # AWS could rename one; the emulator has no UpdateUser
+        defaults={"forceDestroy": False, "path": "/"},
+        local=("forceDestroy",),
+        gone=GONE,
+        tagging=Tagging(Call("tag_user", {"UserName": "{id}"}), Call("untag_user", {"UserName": "{id}"})),
+    ),
+    Resource(
+        "aws:iam/userPolicyAttachment:UserPolicyAttachment",
+        "iam",
+        create=Call("attach_user_policy"),
+        id="{user}/{policyArn}",
+        reads=(
+            Read(
+                "list_attached_user_policies",
+                {"UserName": "{user}"},
+                "AttachedPolicies[?PolicyArn=='{policyArn}'] | [0]",
+            ),
+        ),
+        delete=Call("detach_user_policy", {"UserName": "{user}", "PolicyArn": "{policyArn}"}, ()),
+        names={"user": "UserName"},
+        replaces=("user", "policyArn"),
+        gone=GONE,
+    ),
+    Resource(
+        "aws:iam/group:Group",
+        "iam",
+        create=Call("create_group"),
+        id="{name}",
+        reads=(Read("get_group", {"GroupName": "{id}"}, "Group", outputs={"uniqueId": "GroupId"}),),
+        delete=Call("delete_group", {"GroupName": "{id}"}, ()),
+        names={"name": "GroupName"},
+        name="name",
+        replaces=("name", "path"),  # as of users
+        defaults={"path": "/"},
+        gone=GONE,
+    ),
+    Resource(
+        "aws:iam/groupPolicy:GroupPolicy",
+        "iam",
+        create=Call("put_group_policy"),
+        id="{group}:{name}",
+        reads=(Read("get_group_policy", {"GroupName": "{group}", "PolicyName": "{name}"}),),
+        update=(Call("put_group_policy", {}, ("group", "name", "policy"), whole=True),),
+        delete=Call("delete_group_policy", {"GroupName": "{group}", "PolicyName": "{name}"}, ()),
+        names={"group": "GroupName", "name": "PolicyName", "policy": "PolicyDocument"},
+        name="name",
+        replaces=("group", "name"),
+        documents=("policy",),
+        unsupported=("namePrefix",),
+        gone=GONE,
+    ),
+    Resource(
+        "aws:iam/groupPolicyAttachment:GroupPolicyAttachment",
+        "iam",
+        create=Call("attach_group_policy"),
+        id="{group}/{policyArn}",
+        reads=(
+            Read(
+                "list_attached_group_policies",
+                {"GroupName": "{group}"},
+                "AttachedPolicies[?PolicyArn=='{policyArn}'] | [0]",
+            ),
+        ),
+        delete=Call("detach_group_policy", {"GroupName": "{group}", "PolicyArn": "{policyArn}"}, ()),
+        names={"group": "GroupName"},
+        replaces=("group", "policyArn"),
+        gone=GONE,
+    ),
+    Resource(
+        "aws:iam/userGroupMembership:UserGroupMembership",
+        "iam",
+        create=Do(_put_memberships, ("user", "groups")),
+        id="{id}",
+        imports="{user}/{groups}",
+        reads=(Read("list_groups_for_user", {"UserName": "{user}"}, only=()),),
+        update=(Do(_put_memberships, ("groups",)),),
+        delete=Do(_leave_groups),
+        replaces=("user",),
+        sets=("groups",),
+        refine=_refine_memberships,
+        gone=GONE,
+    ),
+    Resource(
+        "aws:iam/accountPasswordPolicy:AccountPasswordPolicy",
+        "iam",
+        create=Do(_put_password_policy, PASSWORDS.carries or (), PASSWORDS),
+        id="{id}",
+        reads=(Read("get_account_password_policy", at="PasswordPolicy"),),
+        update=(Do(_put_password_policy, PASSWORDS.carries or (), PASSWORDS),),
+        delete=Call("delete_account_password_policy", {}, ()),
+        defaults={"allowUsersToChangePassword": True, "minimumPasswordLength": 6},
+        gone=GONE,
     ),
 )

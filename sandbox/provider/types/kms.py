@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from sandbox.provider.table import Call, Do, Read, Resource
@@ -24,6 +25,24 @@ def _alias_name(name: str) -> str:
 def _target_arn(context: Context, outputs: dict[str, Any]) -> None:
     key = str(outputs.get("targetKeyId", "")).rpartition("/")[2]
     outputs["targetKeyArn"] = context.render("arn:{partition}:kms:{region}:{account}:key/") + key
+
+
+KEY_POLICY = Call(
+    "put_key_policy", {"PolicyName": "default"}, ("keyId", "policy", "bypassPolicyLockoutSafetyCheck"), whole=True
+)
+
+
+def _reset_policy(context: Context) -> None:
+    """A key always has a policy: what is left is the one that KMS gives a key that is made without."""
+    statement = {
+        "Sid": "Enable IAM User Permissions",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:{context.cloud.partition}:iam::{context.cloud.account}:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    document = json.dumps({"Version": "2012-10-17", "Id": "default", "Statement": [statement]})
+    context.call("put_key_policy", KeyId=context.id, PolicyName="default", Policy=document)
 
 
 ENTRIES = (
@@ -110,6 +129,21 @@ ENTRIES = (
         arns=("targetKeyId",),
         unsupported=("namePrefix",),
         refine=_target_arn,
+        gone=GONE,
+    ),
+    Resource(
+        "aws:kms/keyPolicy:KeyPolicy",
+        "kms",
+        create=KEY_POLICY,
+        id="{keyId}",
+        imports="{keyId}",
+        reads=(Read("get_key_policy", {"KeyId": "{keyId}", "PolicyName": "default"}, only=("policy",)),),
+        update=(KEY_POLICY,),
+        delete=Do(_reset_policy),
+        replaces=("keyId",),
+        documents=("policy",),
+        defaults={"bypassPolicyLockoutSafetyCheck": False},
+        write_only=("bypassPolicyLockoutSafetyCheck",),
         gone=GONE,
     ),
 )

@@ -179,6 +179,16 @@ def _update_alias(context: Context) -> None:
     context.call("update_alias", **parameters, RoutingConfig={"AdditionalVersionWeights": weights})
 
 
+def _refine_event_config(context: Context, outputs: dict[str, Any]) -> None:
+    if qualifier := context.scope("qualifier"):
+        context.id = f"{outputs['functionName'].removesuffix(f':{qualifier}')}:{qualifier}"
+    kinds = outputs.get("destinationConfig") or {}
+    told = {kind: value for kind, value in kinds.items() if value.get("destination")}
+    outputs.pop("destinationConfig", None)
+    if told:
+        outputs["destinationConfig"] = told
+
+
 # Permissions are statements of a function's policy.
 
 CONDITIONS = {
@@ -364,7 +374,9 @@ ENTRIES = (
         recomputed={
             **dict.fromkeys(("version", "qualifiedArn", "qualifiedInvokeArn"), RELEASED),
             "lastModified": (*CONFIGURATION, "architectures", *CODE),
-            **dict.fromkeys(("codeSha256", "sourceCodeSize", "sourceCodeHash"), CODE),
+            **dict.fromkeys(
+                ("codeSha256", "sourceCodeSize", "sourceCodeHash", "signingJobArn", "signingProfileVersionArn"), CODE
+            ),
         },
         gone=GONE,
         ready=Wait(
@@ -403,6 +415,32 @@ ENTRIES = (
         gone=GONE,
     ),
     Resource(
+        "aws:lambda/codeSigningConfig:CodeSigningConfig",
+        "lambda",
+        create=Call("create_code_signing_config"),
+        id="CodeSigningConfig.CodeSigningConfigArn",
+        reads=(
+            Read(
+                "get_code_signing_config",
+                {"CodeSigningConfigArn": "{id}"},
+                "CodeSigningConfig",
+                outputs={"arn": "CodeSigningConfigArn", "configId": "CodeSigningConfigId"},
+            ),
+        ),
+        update=(
+            Call(
+                "update_code_signing_config",
+                {"CodeSigningConfigArn": "{id}"},
+                ("allowedPublishers", "description", "policies"),
+            ),
+        ),
+        delete=Call("delete_code_signing_config", {"CodeSigningConfigArn": "{id}"}, ()),
+        names={"policies": "CodeSigningPolicies"},
+        sets=("allowedPublishers.signingProfileVersionArns",),
+        recomputed={"lastModified": ("allowedPublishers", "description", "policies")},
+        gone=GONE,
+    ),
+    Resource(
         "aws:lambda/alias:Alias",
         "lambda",
         create=Call("create_alias"),
@@ -415,6 +453,60 @@ ENTRIES = (
         replaces=("name", "functionName"),
         arns=("functionName",),
         refine=_refine_alias,
+        gone=GONE,
+    ),
+    Resource(
+        "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig",
+        "lambda",
+        create=Call("put_provisioned_concurrency_config"),
+        id="{functionName},{qualifier}",
+        reads=(
+            Read(
+                "get_provisioned_concurrency_config",
+                {"FunctionName": "{functionName}", "Qualifier": "{qualifier}"},
+                outputs={"provisionedConcurrentExecutions": "RequestedProvisionedConcurrentExecutions"},
+            ),
+        ),
+        update=(
+            Call(
+                "put_provisioned_concurrency_config",
+                {"FunctionName": "{functionName}", "Qualifier": "{qualifier}"},
+                ("provisionedConcurrentExecutions",),
+            ),
+        ),
+        delete=Call(
+            "delete_provisioned_concurrency_config", {"FunctionName": "{functionName}", "Qualifier": "{qualifier}"}, ()
+        ),
+        replaces=("functionName", "qualifier"),
+        defaults={"skipDestroy": False},
+        local=("skipDestroy",),
+        gone=(*GONE, "ProvisionedConcurrencyConfigNotFoundException"),
+        ready=Wait("Status", ("READY",), ("FAILED",), "StatusReason"),
+    ),
+    Resource(
+        "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+        "lambda",
+        create=Call("put_function_event_invoke_config"),
+        id="{functionName}",
+        reads=(
+            Read("get_function_event_invoke_config", {"FunctionName": "{functionName}", "Qualifier": "{qualifier}"}),
+        ),
+        update=(
+            Call(
+                "put_function_event_invoke_config",
+                {"FunctionName": "{functionName}", "Qualifier": "{qualifier}"},
+                ("destinationConfig", "maximumEventAgeInSeconds", "maximumRetryAttempts"),
+                whole=True,
+            ),
+        ),
+        delete=Call(
+            "delete_function_event_invoke_config", {"FunctionName": "{functionName}", "Qualifier": "{qualifier}"}, ()
+        ),
+        replaces=("functionName", "qualifier"),
+        arns=("functionName",),
+        defaults={"maximumRetryAttempts": 2},
+        initial={"maximumEventAgeInSeconds": 21600},
+        refine=_refine_event_config,
         gone=GONE,
     ),
     Resource(

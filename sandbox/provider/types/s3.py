@@ -266,6 +266,23 @@ LIFECYCLE = Call(
 )
 OF_BUCKET = {"Bucket": "{bucket}", "ExpectedBucketOwner": "{expectedBucketOwner}"}
 
+BLOCK = Call(
+    "put_public_access_block",
+    {"AccountId": "{account}"},
+    ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"),
+    into="PublicAccessBlockConfiguration",
+)
+
+
+def _put_account_block(context: Context) -> None:
+    """All of it at once, as S3 takes it."""
+    context.call("put_public_access_block", **context.parameters(BLOCK))
+
+
+def _refine_account_block(context: Context, outputs: dict[str, Any]) -> None:
+    outputs["accountId"] = context.cloud.account
+
+
 ENTRIES = (
     Resource(
         "aws:s3/bucket:Bucket",
@@ -501,5 +518,18 @@ ENTRIES = (
         recomputed={"versionId": (*CONTENT,), "etag": (*CONTENT,)},
         gone=(*GONE, "NoSuchKey"),
         tagging=Tagging(read=Read("get_object_tagging", {"Bucket": "{bucket}", "Key": "{key}"}, "TagSet", unset=UNSET)),
+    ),
+    Resource(
+        "aws:s3/accountPublicAccessBlock:AccountPublicAccessBlock",
+        "s3control",
+        create=Do(_put_account_block, BLOCK.carries or (), BLOCK),
+        id="{account}",
+        reads=(Read("get_public_access_block", {"AccountId": "{account}"}, "PublicAccessBlockConfiguration"),),
+        update=(Do(_put_account_block, BLOCK.carries or (), BLOCK),),
+        delete=Call("delete_public_access_block", {"AccountId": "{account}"}, ()),
+        defaults=dict.fromkeys(BLOCK.carries or (), False),
+        local=("accountId",),
+        refine=_refine_account_block,
+        gone=("NoSuchPublicAccessBlockConfiguration",),
     ),
 )

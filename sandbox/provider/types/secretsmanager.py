@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from sandbox.provider.table import Call, Do, Read, Resource
+from sandbox.provider.table import Call, Do, Read, Resource, Tagging
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sandbox.provider.resource import Context
 
 GONE = ("ResourceNotFoundException",)
+ROTATION = ("secretId", "rotationLambdaArn", "rotationRules", "rotateImmediately")
 VALUES = ("secretString", "secretStringWo", "secretBinary")
 
 
@@ -93,6 +94,25 @@ def _verify_version(inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [] if len(given) <= 1 else [("secretString", f"give one of {', '.join(VALUES)}; got {', '.join(given)}")]
 
 
+def _refine_rotation(context: Context, outputs: dict[str, Any]) -> None:
+    rules = outputs.get("rotationRules") or {}
+    outputs["rotationEnabled"] = bool(context.found.get("RotationEnabled"))
+    if not outputs["rotationEnabled"]:  # a cancelled rotation keeps its function and rules, and does nothing with them
+        outputs.pop("rotationLambdaArn", None)
+        outputs.pop("rotationRules", None)
+    elif rules.get("scheduleExpression"):
+        rules.pop("automaticallyAfterDays", None)  # which AWS works out from it
+
+
+def _verify_rotation(inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rules = inputs.get("rotationRules") or {}
+    given = [name for name in ("automaticallyAfterDays", "scheduleExpression") if name in rules]
+    if len(given) != 1:
+        got = ", ".join(given) or "none"
+        return [("rotationRules", f"give one of automaticallyAfterDays and scheduleExpression; got {got}")]
+    return []
+
+
 def _refine_version(context: Context, outputs: dict[str, Any]) -> None:
     outputs["hasSecretStringWo"] = "secretStringWo" in context.inputs
     outputs["secretArn"] = outputs["arn"]
@@ -166,5 +186,34 @@ ENTRIES = (
         documents=("policy",),
         write_only=("blockPublicPolicy",),
         gone=GONE,
+    ),
+    Resource(
+        "aws:secretsmanager/secretRotation:SecretRotation",
+        "secretsmanager",
+        create=Call("rotate_secret"),
+        id="ARN",
+        reads=(
+            Read(
+                "describe_secret",
+                {"SecretId": "{id}"},
+                "[@][?!DeletedDate] | [0]",
+                outputs={"secretId": "ARN", "rotationLambdaArn": "RotationLambdaARN"},
+            ),
+        ),
+        update=(
+            Call(
+                "rotate_secret", {}, ("secretId", "rotationLambdaArn", "rotationRules", "rotateImmediately"), whole=True
+            ),
+        ),
+        delete=Call("cancel_rotate_secret", {"SecretId": "{id}"}, ()),
+        replaces=("secretId",),
+        arns=("secretId",),
+        defaults={"rotateImmediately": True},
+        write_only=("rotateImmediately",),
+        unsupported=("externalSecretRotationMetadatas", "externalSecretRotationRoleArn", "rotationEnabled"),
+        refine=_refine_rotation,
+        verify=_verify_rotation,
+        gone=GONE,
+        tagging=Tagging(),
     ),
 )

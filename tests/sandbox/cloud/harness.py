@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import os
@@ -22,7 +23,7 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ROOT = Path(__file__).parents[3]
 REGION = "eu-central-1"
@@ -132,6 +133,29 @@ class Cloud:
             read: dict[str, Any] = json.load(response)
         return read
 
+    def pace(self, scale: float) -> None:
+        """Let time pass so many times as fast from now on."""
+        body = json.dumps({"scale": scale}).encode()
+        request = urllib.request.Request(f"{self.url}/_sandbox/clock", data=body, method="POST")
+        urllib.request.urlopen(request, timeout=5).close()
+
+    def measured(
+        self, namespace: str, name: str, dimensions: Mapping[str, str], statistic: str = "Sum"
+    ) -> float | None:
+        """Return a statistic of all that was measured of a metric in the last minutes; None where nothing was."""
+        now = dt.datetime.now(dt.UTC)
+        points = self.client("cloudwatch").get_metric_statistics(
+            Namespace=namespace,
+            MetricName=name,
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            StartTime=now - dt.timedelta(minutes=10),
+            EndTime=now + dt.timedelta(minutes=1),
+            Period=86400,
+            **({"ExtendedStatistics": [statistic]} if statistic[0] == "p" else {"Statistics": [statistic]}),
+        )["Datapoints"]
+        values = [point.get("ExtendedStatistics", point)[statistic] for point in points]
+        return sum(values) if values else None
+
     def client(self, service: str, account: str = ACCOUNT, **credentials: str) -> Any:
         """Return a client of an account's root, or of somebody's temporary credentials."""
         return boto3.client(
@@ -211,6 +235,16 @@ class Cloud:
 def wait(waiter: Any, **options: Any) -> None:
     """Wait, asking often: nothing here takes long."""
     waiter.wait(**options, WaiterConfig={"Delay": 0.1, "MaxAttempts": 200})
+
+
+def until(probe: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """Wait for a true answer: how long that takes depends on the machine, whether it comes does not."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := probe():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(what)
 
 
 def fetch(url: str) -> tuple[int, Any]:

@@ -75,6 +75,23 @@ def test_a_tag_condition_on_a_secret_counts(cloud: Cloud) -> None:
             reading.get_secret_value(SecretId="tagged-migrator")
 
 
+def test_an_api_is_told_by_its_tags(cloud: Cloud) -> None:
+    """AWS makes up its id; what is within it has no tags, and is told by nothing."""
+    gateway = cloud.client("apigatewayv2")
+    own, other = (
+        gateway.create_api(Name=owner, ProtocolType="HTTP", Tags={"stack": owner})["ApiId"]
+        for owner in ("own", "other")
+    )
+    within = f"arn:aws:apigateway:{REGION}::/apis/*"
+    changing = {"Action": ["apigateway:PATCH", "apigateway:DELETE"], "Resource": within}
+    mine = {**changing, "Condition": {"StringEquals": {"aws:ResourceTag/stack": "own"}}}
+    acting = cloud.acting_as(cloud.role("of-own-apis", mine), "apigatewayv2")
+    acting.update_api(ApiId=own, Description="changed")
+    with pytest.raises(ClientError, match=DENIED):
+        acting.update_api(ApiId=other, Description="changed")
+    acting.delete_api(ApiId=own)
+
+
 def test_a_secret_under_a_customer_key_needs_the_key(cloud: Cloud) -> None:
     """And `kms:ViaService` tells a use through the service from a direct one."""
     key = cloud.client("kms").create_key()["KeyMetadata"]["Arn"]

@@ -26,6 +26,44 @@ def test_durations_shrink_by_the_scale() -> None:
     assert clock.real(600) == 10
 
 
+def test_time_is_the_machines_until_it_is_scaled() -> None:
+    """To the millisecond, so that a minute begins when a client's does."""
+    clock = Clock(lambda: 1_700_000_040.0)
+    assert clock.now() == 1_700_000_040.0
+    assert clock.at(1_699_999_980.0) == 1_699_999_980.0
+    assert clock.shown(1_700_000_100.0) == 1_700_000_100.0
+
+
+def test_time_never_jumps_when_the_scale_changes() -> None:
+    """A change counts from then on, and leaves what was before where it was."""
+    real = [1000.0]
+    clock = Clock(lambda: real[0])
+    real[0] += 10
+    clock.set(60)
+    assert clock.now() == 1010
+    real[0] += 10
+    assert clock.now() == 1610
+    clock.set(1)
+    real[0] += 10
+    assert clock.now() == 1620
+    assert [clock.at(moment) for moment in (1005, 1015, 1025)] == [1005, 1310, 1615]
+    assert [clock.shown(moment) for moment in (1005, 1310, 1615)] == [1005, 1015, 1025]
+
+
+def test_another_process_goes_on_in_real_time() -> None:
+    """Where the one before it was when it was saved; the time in between was real."""
+    real = [1000.0]
+    clock = Clock(lambda: real[0])
+    clock.set(60)
+    real[0] += 10
+    saved = json.loads(json.dumps(clock.state()))
+    real[0] += 100
+    other = Clock(lambda: real[0])
+    other.resume(saved)
+    assert (other.now(), other.scale) == (1700, 1)
+    assert other.at(1005) == clock.at(1005) == 1300
+
+
 @pytest.mark.parametrize("scale", [0, 0.5, -1, 601, math.nan, math.inf, "60", True, None])
 def test_a_scale_that_cannot_be_kept_is_refused(scale: object) -> None:
     """And the old one stays."""

@@ -56,6 +56,13 @@ class Account:
         ("vpc of subnet", "subnet-1"): "vpc-1",
         ("ec2/association", "rtbassoc-1"): "rtb-1",
         ("codedeploy/deployment", "d-1"): "app/live",
+        ("ec2/launch-template", "tunnel"): "lt-1",
+        ("ec2/image of template", "lt-1 $Default"): "resolve:ssm:/aws/service/image",
+        ("ec2/profile of template", "lt-1 $Default"): "profile",
+        ("ec2/key of template", "lt-1 $Default"): KEY,
+        ("ec2/image", "resolve:ssm:/aws/service/image"): "ami-1",
+        ("ec2/owner of image", "ami-1"): "amazon",
+        ("iam/role of profile", "profile"): ROLE,
     }
 
     def find(self, kind: str, identifier: str) -> str:
@@ -145,6 +152,39 @@ PASS = ("iam:PassRole", ROLE)
                 ("ec2:CreateFlowLogs", "arn:aws:ec2:~vpc/vpc-1"),
                 ("ec2:CreateFlowLogs", "arn:aws:ec2:~vpc-flow-log/*"),
                 PASS,
+            ],
+        ),
+        (
+            "ec2",
+            "DeleteLaunchTemplate",
+            {"LaunchTemplateName": "tunnel"},
+            [("ec2:DeleteLaunchTemplate", "arn:aws:ec2:~launch-template/lt-1")],
+        ),
+        (
+            "ec2",
+            "RunInstances",
+            {
+                "MinCount": 1,
+                "MaxCount": 1,
+                "LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "$Default"},
+                "NetworkInterfaces": [{"SubnetId": "subnet-1", "Groups": ["sg-1"]}],
+                "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "b"}]}],
+            },
+            [
+                ("ec2:RunInstances", f"arn:aws:ec2:{REGION}::image/ami-1"),
+                ("ec2:RunInstances", "arn:aws:ec2:~instance/*"),
+                ("ec2:RunInstances", "arn:aws:ec2:~launch-template/lt-1"),
+                ("ec2:RunInstances", "arn:aws:ec2:~network-interface/*"),
+                ("ec2:RunInstances", "arn:aws:ec2:~security-group/sg-1"),
+                ("ec2:RunInstances", "arn:aws:ec2:~subnet/subnet-1"),
+                ("ec2:RunInstances", "arn:aws:ec2:~volume/*"),
+                ("ec2:CreateTags", "arn:aws:ec2:~instance/*"),
+                PASS,
+                ("ssm:GetParameters", f"arn:aws:ssm:{REGION}::parameter/aws/service/image"),
+                *(
+                    (f"kms:{action}", "arn:aws:kms:~key/1234")
+                    for action in ("DescribeKey", "CreateGrant", "GenerateDataKeyWithoutPlaintext", "Decrypt")
+                ),
             ],
         ),
         (
@@ -239,6 +279,17 @@ PASS = ("iam:PassRole", ROLE)
             [("apigateway:PATCH", "~/apis/a/stages/$default")],
         ),
         (
+            "apigatewayv2",
+            "CreateStage",
+            {"ApiId": "a", "StageName": "s", "AccessLogSettings": {"DestinationArn": "arn:g", "Format": "f"}},
+            [
+                ("apigateway:POST", "~/apis/a/stages"),
+                ("logs:CreateLogDelivery", "*"),
+                ("logs:DescribeResourcePolicies", "*"),
+                ("logs:PutResourcePolicy", "*"),
+            ],
+        ),
+        (
             "kms",
             "CreateAlias",
             {"AliasName": "alias/data", "TargetKeyId": "1234"},
@@ -258,6 +309,15 @@ PASS = ("iam:PassRole", ROLE)
             [
                 ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:~secret:db-AbCdEf"),
                 ("kms:Decrypt", "arn:aws:kms:~key/1234"),
+            ],
+        ),
+        (
+            "secretsmanager",
+            "RotateSecret",
+            {"SecretId": "db", "RotationLambdaARN": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:f"},
+            [
+                ("secretsmanager:RotateSecret", "arn:aws:secretsmanager:~secret:db-AbCdEf"),
+                ("lambda:InvokeFunction", "arn:aws:lambda:~function:f"),
             ],
         ),
         ("ssm", "PutParameter", {"Name": "/a/b", "Value": "v"}, [("ssm:PutParameter", "arn:aws:ssm:~parameter/a/b")]),
@@ -318,14 +378,37 @@ PASS = ("iam:PassRole", ROLE)
         (
             "signer",
             "StartSigningJob",
-            {"profileName": "p", "source": {}, "destination": {}, "clientRequestToken": "t"},
-            [("signer:StartSigningJob", "arn:aws:signer:~/signing-profiles/p")],
+            {
+                "profileName": "p",
+                "source": {"s3": {"bucketName": "b", "key": "k", "version": "1"}},
+                "destination": {"s3": {"bucketName": "c", "prefix": "signed/"}},
+                "clientRequestToken": "t",
+            },
+            [
+                ("signer:StartSigningJob", "arn:aws:signer:~/signing-profiles/p"),
+                ("s3:GetObjectVersion", "arn:aws:s3:::b/k"),
+                ("s3:PutObject", "arn:aws:s3:::c/signed/*"),
+            ],
+        ),
+        (
+            "signer",
+            "PutSigningProfile",
+            {"profileName": "p", "platformId": "AWSLambda-SHA384-ECDSA", "tags": {"a": "b"}},
+            [("signer:PutSigningProfile", "*"), ("signer:TagResource", "arn:aws:signer:~/signing-profiles/p")],
         ),
         (
             "backup",
             "CreateBackupVault",
-            {"BackupVaultName": "v"},
-            [("backup:CreateBackupVault", "arn:aws:backup:~backup-vault:v")],
+            {"BackupVaultName": "v", "EncryptionKeyArn": KEY, "BackupVaultTags": {"a": "b"}},
+            [
+                ("backup:CreateBackupVault", "arn:aws:backup:~backup-vault:v"),
+                ("backup:TagResource", "arn:aws:backup:~backup-vault:v"),
+                ("backup-storage:MountCapsule", "*"),
+                *(
+                    (f"kms:{action}", "arn:aws:kms:~key/1234")
+                    for action in ("CreateGrant", "GenerateDataKey", "Decrypt", "RetireGrant", "DescribeKey")
+                ),
+            ],
         ),
         (
             "backup",
@@ -370,12 +453,59 @@ PASS = ("iam:PassRole", ROLE)
             {"Url": "https://host/path"},
             [("iam:CreateOpenIDConnectProvider", f"arn:aws:iam::{ACCOUNT}:oidc-provider/host/path")],
         ),
+        (
+            "cloudfront",
+            "CreateDistributionWithTags",
+            {
+                "DistributionConfigWithTags": {
+                    "DistributionConfig": {},
+                    "Tags": {"Items": [{"Key": "a", "Value": "b"}]},
+                }
+            },
+            [
+                ("cloudfront:CreateDistribution", f"arn:aws:cloudfront::{ACCOUNT}:distribution/*"),
+                ("cloudfront:TagResource", f"arn:aws:cloudfront::{ACCOUNT}:distribution/*"),
+            ],
+        ),
+        (
+            "cloudfront",
+            "UpdateDistribution",
+            {"Id": "E1", "IfMatch": "x", "DistributionConfig": {}},
+            [("cloudfront:UpdateDistribution", f"arn:aws:cloudfront::{ACCOUNT}:distribution/E1")],
+        ),
+        (
+            "cloudfront",
+            "DeleteOriginAccessControl",
+            {"Id": "E2", "IfMatch": "x"},
+            [("cloudfront:DeleteOriginAccessControl", f"arn:aws:cloudfront::{ACCOUNT}:origin-access-control/E2")],
+        ),
         ("sns", "Publish", {"TopicArn": "arn:aws:sns:r:a:t", "Message": "m"}, [("sns:Publish", "arn:aws:sns:r:a:t")]),
         (
             "sqs",
             "SendMessageBatch",
             {"QueueUrl": f"http://127.0.0.1:1/{ACCOUNT}/q", "Entries": []},
             [("sqs:SendMessage", "arn:aws:sqs:~q")],
+        ),
+        (
+            "rds",
+            "RegisterDBProxyTargets",
+            {"DBProxyName": "p", "DBInstanceIdentifiers": ["main"]},
+            [
+                ("rds:RegisterDBProxyTargets", "arn:aws:rds:~db:main"),
+                ("rds:RegisterDBProxyTargets", "arn:aws:rds:~target-group:*"),
+            ],
+        ),
+        (
+            "rds",
+            "CreateDBProxy",
+            {
+                "DBProxyName": "p",
+                "EngineFamily": "POSTGRESQL",
+                "RoleArn": ROLE,
+                "VpcSubnetIds": ["s"],
+                "Tags": [{"Key": "a", "Value": "b"}],
+            },
+            [("rds:CreateDBProxy", "*"), ("rds:AddTagsToResource", "arn:aws:rds:~db-proxy:*"), PASS],
         ),
         (
             "cloudtrail",
@@ -411,6 +541,10 @@ class TestKeys:
         assert deleted["aws:resourcetag/team"] == deleted["ec2:resourcetag/team"] == "red"
         assert deleted["ec2:vpc"] == f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc/vpc-1"
         assert deleted["aws:resourceaccount"] == ACCOUNT
+
+    def test_of_an_image(self) -> None:
+        image, *_ = keys("ec2", "RunInstances", MinCount=1, MaxCount=1, ImageId="ami-1")
+        assert image["ec2:owner"] == "amazon"
 
     def test_of_a_role_that_is_passed_or_bounded(self) -> None:
         _, passing = keys("lambda", "CreateFunction", **FUNCTION)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from tests.sandbox.cloud.harness import ACCOUNT, Cloud, wait
+from tests.sandbox.cloud.harness import ACCOUNT, Cloud, until, wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,6 +104,32 @@ def test_a_user_with_a_secret_reaches_the_database(cloud: Cloud, world: dict[str
     with through(cloud, world["endpoint"], "app", "of-app") as connection:
         assert connection.execute("SELECT current_user, current_database()").fetchone() == ("app", "product")
     assert health(cloud, "front") == {"State": "AVAILABLE"}
+
+
+def test_its_connections_are_measured(cloud: Cloud, world: dict[str, Any]) -> None:
+    """Every minute: those in a transaction, and how many the proxy may open; they are the database's too."""
+    cloud.pace(60)
+    try:
+        with through(cloud, world["endpoint"], "app", "of-app") as connection:
+            connection.execute("SELECT 1")  # begins a transaction
+            until(
+                lambda: (
+                    cloud.measured(
+                        "AWS/RDS", "DatabaseConnectionsCurrentlyInTransaction", {"ProxyName": "front"}, "Maximum"
+                    )
+                    == 1
+                ),
+                "the transaction is not counted",
+            )
+        counted = [
+            cloud.measured("AWS/RDS", name, {"ProxyName": "front"}, "Maximum")
+            for name in ("ClientConnections", "DatabaseConnections", "MaxDatabaseConnectionsAllowed")
+        ]
+        assert [1, 1, 100] == counted
+        of_database = {"DBInstanceIdentifier": "behind"}
+        assert cloud.measured("AWS/RDS", "DatabaseConnections", of_database, "Maximum") == 1
+    finally:
+        cloud.pace(1)
 
 
 def test_a_user_without_a_secret_is_refused_whom_the_database_would_let_in(cloud: Cloud, world: dict[str, Any]) -> None:

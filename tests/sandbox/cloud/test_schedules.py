@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.cloud.clock import Clock
-from sandbox.cloud.schedules import ExpressionError, Pace, parse
+from sandbox.cloud.schedules import ExpressionError, parse
 from tests.sandbox.cloud.harness import ACCOUNT, REGION, Cloud
 
 if TYPE_CHECKING:
@@ -257,14 +256,3 @@ def test_what_is_no_expression_is_refused(text: str) -> None:
     """With AWS's words."""
     with pytest.raises(ExpressionError, match="Invalid Schedule Expression"):
         parse(text)
-
-
-def test_time_runs_as_fast_as_the_clock_says() -> None:
-    """And a change of its scale counts from then on."""
-    clock, real = Clock(), [1000.0]
-    pace = Pace(clock, lambda: real[0])
-    real[0] += 10
-    assert pace.now() == 1010
-    clock.set(60)
-    real[0] += 10
-    assert pace.now() == 1610

@@ -233,3 +233,27 @@ def test_an_identity_providers_clients_thumbprints_and_tags_change(cloud: Cloud)
     assert iam.list_open_id_connect_provider_tags(**which)["Tags"] == [{"Key": "a", "Value": "b"}]
     with pytest.raises(iam.exceptions.NoSuchEntityException):
         iam.add_client_id_to_open_id_connect_provider(OpenIDConnectProviderArn=f"{arn}x", ClientID="two")
+
+
+def test_a_bucket_can_demand_conditional_writes(cloud: Cloud) -> None:
+    """`s3:if-none-match` and `s3:ObjectCreationOperation`, by which what is written once stays."""
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="written-once", CreateBucketConfiguration={"LocationConstraint": REGION})
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::written-once/*",
+        "Condition": {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    s3.put_bucket_policy(Bucket="written-once", Policy=policy)
+    where = {"Bucket": "written-once", "Key": "record"}
+    with pytest.raises(ClientError, match="explicit deny"):
+        s3.put_object(**where, Body=b"first")
+    s3.put_object(**where, Body=b"first", IfNoneMatch="*")
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.put_object(**where, Body=b"second", IfNoneMatch="*")
+    upload = s3.create_multipart_upload(Bucket="written-once", Key="large")["UploadId"]
+    part = s3.upload_part(Bucket="written-once", Key="large", UploadId=upload, PartNumber=1, Body=b"part")
+    assert part["ETag"]

@@ -22,6 +22,7 @@ TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
+CERTIFICATE = "arn:aws:acm:eu-central-1:000000000001:certificate/11111111-1111-4111-8111-111111111111"
 HANDLER = """
 def handler(event, context):
     if event.get("fail"):
@@ -88,6 +89,13 @@ def _drift_tags(ec2: Any, state: Any) -> str:
     return "tagsAll.intruder"
 
 
+def _drift_template(ec2: Any, state: Any) -> str:
+    ec2.create_launch_template_version(
+        LaunchTemplateId=state.id, SourceVersion="1", LaunchTemplateData={"InstanceType": "t4g.small"}
+    )
+    return "instanceType"
+
+
 def _drift_rule(ec2: Any, state: Any) -> str:
     permission = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     ec2.authorize_security_group_ingress(GroupId=state.id, IpPermissions=[permission])
@@ -106,6 +114,39 @@ def _drift_rule_description(ec2: Any, state: Any) -> str:
 def _drift_retention(logs: Any, state: Any) -> str:
     logs.put_retention_policy(logGroupName=state.id, retentionInDays=1)
     return "retentionInDays"
+
+
+def _drift_signing_policy(functions: Any, state: Any) -> str:
+    functions.update_code_signing_config(
+        CodeSigningConfigArn=state.id, CodeSigningPolicies={"UntrustedArtifactOnDeployment": "Enforce"}
+    )
+    return "policies.untrustedArtifactOnDeployment"
+
+
+def _drift_provisioned(functions: Any, state: Any) -> str:
+    name, _, qualifier = state.id.partition(",")
+    functions.put_provisioned_concurrency_config(
+        FunctionName=name, Qualifier=qualifier, ProvisionedConcurrentExecutions=7
+    )
+    return "provisionedConcurrentExecutions"
+
+
+def _drift_event_config(functions: Any, state: Any) -> str:
+    functions.update_function_event_invoke_config(FunctionName=state.id, MaximumRetryAttempts=0)
+    return "maximumRetryAttempts"
+
+
+def _drift_secret_rotation(secrets: Any, state: Any) -> str:
+    secrets.rotate_secret(SecretId=state.id, RotationRules={"AutomaticallyAfterDays": 90}, RotateImmediately=False)
+    return "rotationRules.automaticallyAfterDays"
+
+
+def _drift_authorizer(gateway: Any, state: Any) -> str:
+    configuration = {"Issuer": "https://login.example/", "Audience": ["intruder"]}
+    gateway.update_authorizer(
+        ApiId=state.outputs.values["apiId"], AuthorizerId=state.id, JwtConfiguration=configuration
+    )
+    return "jwtConfiguration.audiences[0]"
 
 
 def _drift_environment(functions: Any, state: Any) -> str:
@@ -154,9 +195,31 @@ def _drift_schedule(scheduler: Any, state: Any) -> str:
     return "state"
 
 
+def _drift_alarm(cloudwatch: Any, state: Any) -> str:
+    found = cloudwatch.describe_alarms(AlarmNames=[state.id])["MetricAlarms"][0]
+    kept = {name: found[name] for name in ("AlarmName", "EvaluationPeriods", "ComparisonOperator", "Metrics")}
+    cloudwatch.put_metric_alarm(**kept, Threshold=found["Threshold"] + 1)
+    return "threshold"
+
+
+def _drift_dashboard(cloudwatch: Any, state: Any) -> str:
+    cloudwatch.put_dashboard(DashboardName=state.id, DashboardBody='{"widgets": [], "periodOverride": "auto"}')
+    return "dashboardBody"
+
+
 def _drift_event_rule(events: Any, state: Any) -> str:
     events.enable_rule(Name=state.id)
     return "state"
+
+
+def _drift_deployment_group(codedeploy: Any, state: Any) -> str:
+    values = state.outputs.values
+    codedeploy.update_deployment_group(
+        applicationName=values["appName"],
+        currentDeploymentGroupName=values["deploymentGroupName"],
+        alarmConfiguration={"enabled": False, "alarms": []},
+    )
+    return "alarmConfiguration.enabled"
 
 
 def _drift_queue(sqs: Any, state: Any) -> str:
@@ -183,6 +246,72 @@ def _drift_logging(trails: Any, state: Any) -> str:
 def _drift_proxy(rds: Any, state: Any) -> str:
     rds.modify_db_proxy(DBProxyName=state.id, RequireTLS=False)
     return "requireTls"
+
+
+def _drift_vault_policy(backup: Any, state: Any) -> str:
+    changed = policy("backup:DeleteRecoveryPoint", AWS=f"arn:aws:iam::{ACCOUNT}:root")
+    backup.put_backup_vault_access_policy(BackupVaultName=state.id, Policy=changed)
+    return "policy"
+
+
+def _drift_plan(backup: Any, state: Any) -> str:
+    plan = backup.get_backup_plan(BackupPlanId=state.id)["BackupPlan"]
+    (rule,) = plan["Rules"]
+    kept = {name: value for name, value in rule.items() if name != "RuleId"}
+    rules = [{**kept, "ScheduleExpression": "cron(0 4 * * ? *)"}]
+    backup.update_backup_plan(BackupPlanId=state.id, BackupPlan={**plan, "Rules": rules})
+    return "rules[0]"
+
+
+def _drift_budget(budgets: Any, state: Any) -> str:
+    whose = {"AccountId": ACCOUNT, "BudgetName": state.outputs.values["name"]}
+    silenced = {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80.0}
+    budgets.delete_notification(**whose, Notification={**silenced, "ThresholdType": "PERCENTAGE"})
+    return "notifications[0]"
+
+
+def _drift_account_block(s3control: Any, state: Any) -> str:
+    s3control.put_public_access_block(
+        AccountId=state.id, PublicAccessBlockConfiguration={"BlockPublicAcls": False, "BlockPublicPolicy": True}
+    )
+    return "blockPublicAcls"
+
+
+def _drift_password_policy(iam: Any, _state: Any) -> str:
+    iam.update_account_password_policy(MinimumPasswordLength=8, RequireNumbers=True)
+    return "minimumPasswordLength"
+
+
+def _drift_encryption(ec2: Any, _state: Any) -> str:
+    ec2.disable_ebs_encryption_by_default()
+    return "enabled"
+
+
+def _drift_group_policy(iam: Any, state: Any) -> str:
+    group, name = state.id.split(":")
+    iam.put_group_policy(GroupName=group, PolicyName=name, PolicyDocument=policy("*"))
+    return "policy"
+
+
+def _drift_membership(iam: Any, state: Any) -> str:
+    values = state.outputs.values
+    iam.remove_user_from_group(UserName=values["user"], GroupName=values["groups"][0])
+    return "groups[0]"
+
+
+def _drift_headers(cloudfront: Any, state: Any) -> str:
+    found = cloudfront.get_response_headers_policy_config(Id=state.id)
+    changed = {**found["ResponseHeadersPolicyConfig"], "Comment": "changed"}
+    cloudfront.update_response_headers_policy(Id=state.id, IfMatch=found["ETag"], ResponseHeadersPolicyConfig=changed)
+    return "comment"
+
+
+def _drift_distribution(cloudfront: Any, state: Any) -> str:
+    found = cloudfront.get_distribution_config(Id=state.id)
+    changed = found["DistributionConfig"]
+    changed["DefaultCacheBehavior"]["ViewerProtocolPolicy"] = "allow-all"
+    cloudfront.update_distribution(Id=state.id, IfMatch=found["ETag"], DistributionConfig=changed)
+    return "defaultCacheBehavior.viewerProtocolPolicy"
 
 
 BUCKET_POLICY = json.dumps(
@@ -485,6 +614,67 @@ EXAMPLES = (
         _drift_rotation,
         "kms",
     ),
+    Example(
+        "flow log role",
+        "aws:iam/role:Role",
+        {"assumeRolePolicy": json.dumps(TRUST).replace("lambda.amazonaws.com", "vpc-flow-logs.amazonaws.com")},
+    ),
+    Example(
+        "flow log",
+        "aws:ec2/flowLog:FlowLog",
+        {
+            "vpcId": "${vpc}",
+            "trafficType": "ALL",
+            "logDestination": "${logs.arn}",
+            "iamRoleArn": "${flow log role.arn}",
+            "maxAggregationInterval": 60,
+            "tags": {"a": "b"},
+        },
+        {"tags": {"a": "c"}},
+        _drift_tags,
+        "ec2",
+    ),
+    Example(
+        "template",
+        "aws:ec2/launchTemplate:LaunchTemplate",
+        {
+            "description": "a",
+            "imageId": "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64",
+            "instanceType": "t4g.nano",
+            "iamInstanceProfile": {"arn": "${profile.arn}"},
+            "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1},
+            "blockDeviceMappings": [
+                {
+                    "deviceName": "/dev/xvda",
+                    "ebs": {"encrypted": "true", "kmsKeyId": "${key.arn}", "volumeSize": 8, "volumeType": "gp3"},
+                }
+            ],
+            "updateDefaultVersion": True,
+        },
+        {"description": None, "instanceType": "t4g.micro", "userData": "IyEvYmluL3NoCg==", "tags": {"a": "b"}},
+        _drift_template,
+        "ec2",
+    ),
+    Example(
+        "machine",
+        "aws:ec2/instance:Instance",
+        {
+            "launchTemplate": {"id": "${template}", "version": "$Default"},
+            "subnetId": "${subnet}",
+            "vpcSecurityGroupIds": ["${group}"],
+            "associatePublicIpAddress": False,
+            "tags": {"Name": "a"},
+        },
+        {"vpcSecurityGroupIds": ["${group}", "${group with rules}"], "tags": {"Name": "b"}},
+        _drift_tags,
+        "ec2",
+    ),
+    Example(
+        "machine without a template",
+        "aws:ec2/instance:Instance",
+        {"ami": "ami-0a64c2023d4e5f607", "instanceType": "t4g.nano", "subnetId": "${second}"},
+        {"tags": {"Name": "b"}},
+    ),
     Example("second key", "aws:kms/key:Key", {"isEnabled": False}, {"isEnabled": True}),
     Example(
         "key alias",
@@ -585,6 +775,54 @@ EXAMPLES = (
         "lambda",
     ),
     Example(
+        "signing profile",
+        "aws:signer/signingProfile:SigningProfile",
+        {
+            "platformId": "AWSLambda-SHA384-ECDSA",
+            "namePrefix": "example_",
+            "signatureValidityPeriod": {"type": "YEARS", "value": 5},
+            "tags": {"a": "b"},
+        },
+        {"tags": {"a": "c", "d": "e"}},
+    ),
+    Example(
+        "signing config",
+        "aws:lambda/codeSigningConfig:CodeSigningConfig",
+        {
+            "allowedPublishers": {"signingProfileVersionArns": ["${signing profile.versionArn}"]},
+            "policies": {"untrustedArtifactOnDeployment": "Warn"},
+            "tags": {"a": "b"},
+        },
+        {
+            "policies": {"untrustedArtifactOnDeployment": "Enforce"},
+            "description": "What may run",
+            "tags": {"a": "c"},
+        },
+        _drift_signing_policy,
+        "lambda",
+    ),
+    Example(
+        "unsigned object",
+        "aws:s3/bucketObjectv2:BucketObjectv2",
+        {"bucket": "${locked bucket}", "key": "code/1.zip", "source": code()},
+    ),
+    Example(
+        "signing job",
+        "aws:signer/signingJob:SigningJob",
+        {
+            "profileName": "${signing profile}",
+            "source": {
+                "s3": {
+                    "bucket": "${locked bucket}",
+                    "key": "${unsigned object.key}",
+                    "version": "${unsigned object.versionId}",
+                }
+            },
+            "destination": {"s3": {"bucket": "${locked bucket}", "prefix": "signed/"}},
+        },
+        stays=True,
+    ),
+    Example(
         "alias",
         "aws:lambda/alias:Alias",
         {"functionName": "${function}", "functionVersion": "1", "name": "live"},
@@ -592,6 +830,72 @@ EXAMPLES = (
         _drift_alias,
         "lambda",
         importable="${id.functionName}/live",
+    ),
+    Example(
+        "signed function",
+        "aws:lambda/function:Function",
+        {
+            "role": "${role.arn}",
+            "handler": "code.handler",
+            "runtime": "python3.13",
+            "s3Bucket": "${locked bucket}",
+            "s3Key": "${unsigned object.key}",
+            "s3ObjectVersion": "${unsigned object.versionId}",
+            "sourceCodeHash": "of-the-unsigned-zip",
+            "codeSigningConfigArn": "${signing config.arn}",
+            "publish": True,
+        },
+        {"codeSigningConfigArn": None, "reservedConcurrentExecutions": 5},
+    ),
+    Example(
+        "provisioned",
+        "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig",
+        {"functionName": "${function}", "qualifier": "1", "provisionedConcurrentExecutions": 1},
+        {"provisionedConcurrentExecutions": 2},
+        _drift_provisioned,
+        "lambda",
+    ),
+    Example(
+        "handing function",
+        "aws:lambda/function:Function",
+        {
+            "role": "${handing role.arn}",
+            "handler": "code.handler",
+            "runtime": "python3.13",
+            "code": code(),
+            "deadLetterConfig": {"targetArn": "${queue.arn}"},
+        },
+        {"deadLetterConfig": {"targetArn": "${topic.arn}"}},
+    ),
+    Example(
+        "handing role",
+        "aws:iam/role:Role",
+        {
+            "assumeRolePolicy": json.dumps(TRUST),
+            "inlinePolicies": [{"name": "hand-over", "policy": policy("*")}],
+        },
+    ),
+    Example(
+        "event invoke config",
+        "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+        {
+            "functionName": "${handing function}",
+            "maximumEventAgeInSeconds": 3600,
+            "destinationConfig": {"onFailure": {"destination": "${queue.arn}"}},
+        },
+        {
+            "maximumEventAgeInSeconds": None,
+            "maximumRetryAttempts": 1,
+            "destinationConfig": {"onSuccess": {"destination": "${topic.arn}"}},
+        },
+        _drift_event_config,
+        "lambda",
+    ),
+    Example(
+        "qualified event invoke config",
+        "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+        {"functionName": "${function}", "qualifier": "1", "maximumRetryAttempts": 0},
+        {"maximumRetryAttempts": 2},
     ),
     Example(
         "permission",
@@ -603,6 +907,37 @@ EXAMPLES = (
             "sourceAccount": ACCOUNT,
         },
         importable="${id.function}/${id}",
+    ),
+    Example(
+        "rotating function",
+        "aws:lambda/function:Function",
+        {"role": "${role.arn}", "handler": "code.handler", "runtime": "python3.13", "code": code()},
+    ),
+    Example(
+        "rotation permission",
+        "aws:lambda/permission:Permission",
+        {
+            "function": "${rotating function}",
+            "action": "lambda:InvokeFunction",
+            "principal": "secretsmanager.amazonaws.com",
+            "sourceAccount": ACCOUNT,
+            "statementId": "secrets-manager",
+        },
+        importable="${id.function}/${id}",
+    ),
+    Example(
+        "rotation",
+        "aws:secretsmanager/secretRotation:SecretRotation",
+        {
+            "secretId": "${secret}",
+            "rotationLambdaArn": "arn:aws:lambda:eu-central-1:000000000001:function:${rotation permission.function}",
+            "rotationRules": {"automaticallyAfterDays": 30},
+            "rotateImmediately": False,
+        },
+        {"rotationRules": {"scheduleExpression": "rate(10 days)", "duration": "3h"}},
+        _drift_secret_rotation,
+        "secretsmanager",
+        stays=True,
     ),
     Example(
         "invocation",
@@ -654,6 +989,75 @@ EXAMPLES = (
         },
         {"defaultRouteSettings": {"throttlingBurstLimit": 6, "throttlingRateLimit": 10}, "tags": {"a": "b"}},
         importable="${id.apiId}/$default",
+    ),
+    Example(
+        "authorizer",
+        "aws:apigatewayv2/authorizer:Authorizer",
+        {
+            "apiId": "${api}",
+            "authorizerType": "JWT",
+            "identitySources": ["$request.header.Authorization"],
+            "jwtConfiguration": {"issuer": "https://login.example/", "audiences": ["api"]},
+            "name": "tokens",
+        },
+        {"jwtConfiguration": {"issuer": "https://login.example/", "audiences": ["api", "app"]}},
+        _drift_authorizer,
+        "apigatewayv2",
+        importable="${id.apiId}/${id}",
+    ),
+    Example(
+        "guarded route",
+        "aws:apigatewayv2/route:Route",
+        {
+            "apiId": "${api}",
+            "routeKey": "POST /guarded",
+            "target": "integrations/${integration}",
+            "authorizationType": "JWT",
+            "authorizerId": "${authorizer}",
+            "authorizationScopes": ["write", "admin"],
+        },
+        {"authorizationScopes": ["write"]},
+        importable="${id.apiId}/${id}",
+    ),
+    Example(
+        "domain",
+        "aws:apigatewayv2/domainName:DomainName",
+        {
+            "domainName": "api.example.com",
+            "domainNameConfiguration": {
+                "certificateArn": CERTIFICATE,
+                "endpointType": "REGIONAL",
+                "securityPolicy": "TLS_1_2",
+            },
+            "tags": {"a": "b"},
+        },
+        {
+            "domainNameConfiguration": {
+                "certificateArn": CERTIFICATE.replace("1", "2"),
+                "endpointType": "REGIONAL",
+                "securityPolicy": "TLS_1_2",
+            },
+            "tags": {"c": "d"},
+        },
+    ),
+    Example(
+        "mapped domain",
+        "aws:apigatewayv2/domainName:DomainName",
+        {
+            "domainName": "mapped.example.com",
+            "domainNameConfiguration": {
+                "certificateArn": CERTIFICATE,
+                "endpointType": "REGIONAL",
+                "securityPolicy": "TLS_1_2",
+            },
+        },
+    ),
+    Example(
+        "mapping",
+        "aws:apigatewayv2/apiMapping:ApiMapping",
+        {"apiId": "${api}", "domainName": "${mapped domain}", "stage": "${stage}"},
+        {"apiMappingKey": "v1"},
+        importable="${id}/${id.domainName}",
     ),
     Example("bucket", "aws:s3/bucket:Bucket", {"forceDestroy": True, "tags": {"a": "b"}}, {"tags": {"a": "c"}}),
     Example(
@@ -934,6 +1338,453 @@ EXAMPLES = (
             "retryPolicy": {"maximumRetryAttempts": 1, "maximumEventAgeInSeconds": 60},
         },
         importable="${id.rule}/${id.targetId}",
+    ),
+    Example(
+        "vault",
+        "aws:backup/vault:Vault",
+        {"kmsKeyArn": "${key.arn}", "forceDestroy": True, "tags": {"a": "b"}},
+        {"forceDestroy": False, "tags": {"a": "c"}},
+    ),
+    Example(
+        "vault lock",
+        "aws:backup/vaultLockConfiguration:VaultLockConfiguration",
+        {"backupVaultName": "${vault}", "minRetentionDays": 7, "maxRetentionDays": 365, "changeableForDays": 3},
+    ),
+    Example(
+        "vault policy",
+        "aws:backup/vaultPolicy:VaultPolicy",
+        {"backupVaultName": "${vault}", "policy": policy("backup:StartBackupJob", AWS=f"arn:aws:iam::{ACCOUNT}:root")},
+        {"policy": policy("backup:DescribeBackupVault", AWS=f"arn:aws:iam::{ACCOUNT}:root")},
+        _drift_vault_policy,
+        "backup",
+    ),
+    Example(
+        "plan",
+        "aws:backup/plan:Plan",
+        {
+            "rules": [
+                {
+                    "ruleName": "daily",
+                    "targetVaultName": "${vault}",
+                    "schedule": "cron(0 2 * * ? *)",
+                    "startWindow": 60,
+                    "completionWindow": 240,
+                    "lifecycle": {"deleteAfter": 35},
+                }
+            ],
+            "tags": {"a": "b"},
+        },
+        {
+            "rules": [
+                {
+                    "ruleName": "weekly",
+                    "targetVaultName": "${vault}",
+                    "schedule": "cron(0 3 ? * SUN *)",
+                    "lifecycle": {"coldStorageAfter": 30, "deleteAfter": 365},
+                    "recoveryPointTags": {"every": "week"},
+                },
+                {"ruleName": "daily", "targetVaultName": "${vault}", "schedule": "cron(0 2 * * ? *)"},
+            ],
+            "tags": {"a": "c"},
+        },
+        _drift_plan,
+        "backup",
+    ),
+    Example(
+        "backup role",
+        "aws:iam/role:Role",
+        {"assumeRolePolicy": json.dumps(TRUST).replace("lambda.amazonaws.com", "backup.amazonaws.com")},
+    ),
+    Example(
+        "selection",
+        "aws:backup/selection:Selection",
+        {
+            "planId": "${plan}",
+            "iamRoleArn": "${backup role.arn}",
+            "resources": ["${database.arn}"],
+            "selectionTags": [{"type": "STRINGEQUALS", "key": "backup", "value": "yes"}],
+        },
+        importable="${id.planId}|${id}",
+    ),
+    Example(
+        "selection with conditions",
+        "aws:backup/selection:Selection",
+        {
+            "planId": "${plan}",
+            "iamRoleArn": "${backup role.arn}",
+            "resources": ["*"],
+            "conditions": [{"stringEquals": [{"key": "aws:ResourceTag/stack", "value": "dev"}]}],
+        },
+        importable="${id.planId}|${id}",
+    ),
+    Example(
+        "budget",
+        "aws:budgets/budget:Budget",
+        {
+            "budgetType": "COST",
+            "timeUnit": "MONTHLY",
+            "limitAmount": "100",
+            "limitUnit": "USD",
+            "costFilters": [{"name": "TagKeyValue", "values": ["user:stack$dev"]}],
+            "notifications": [
+                {
+                    "notificationType": kind,
+                    "comparisonOperator": "GREATER_THAN",
+                    "threshold": threshold,
+                    "thresholdType": "PERCENTAGE",
+                    "subscriberSnsTopicArns": ["${topic}"],
+                }
+                for kind, threshold in (("ACTUAL", 80), ("FORECASTED", 100))
+            ],
+            "tags": {"a": "b"},
+        },
+        {
+            "limitAmount": "200",
+            "notifications": [
+                {
+                    "notificationType": "ACTUAL",
+                    "comparisonOperator": "GREATER_THAN",
+                    "threshold": 90,
+                    "thresholdType": "PERCENTAGE",
+                    "subscriberEmailAddresses": ["costs@example.com"],
+                    "subscriberSnsTopicArns": ["${topic}"],
+                }
+            ],
+            "tags": {"a": "c"},
+        },
+        _drift_budget,
+        "budgets",
+        importable=f"{ACCOUNT}:${{id.name}}",
+    ),
+    Example(
+        "account block",
+        "aws:s3/accountPublicAccessBlock:AccountPublicAccessBlock",
+        {"blockPublicAcls": True, "blockPublicPolicy": True, "ignorePublicAcls": True, "restrictPublicBuckets": True},
+        {"ignorePublicAcls": None},
+        _drift_account_block,
+        "s3control",
+        importable=ACCOUNT,
+    ),
+    Example(
+        "password policy",
+        "aws:iam/accountPasswordPolicy:AccountPasswordPolicy",
+        {"minimumPasswordLength": 14, "requireNumbers": True, "maxPasswordAge": 90, "passwordReusePrevention": 24},
+        {"minimumPasswordLength": 16, "maxPasswordAge": None},
+        _drift_password_policy,
+        "iam",
+    ),
+    Example(
+        "encryption by default",
+        "aws:ebs/encryptionByDefault:EncryptionByDefault",
+        {},
+        {"enabled": False},
+        _drift_encryption,
+        "ec2",
+        stays=True,
+    ),
+    Example(
+        "user",
+        "aws:iam/user:User",
+        {"path": "/people/", "permissionsBoundary": "${policy}", "forceDestroy": True, "tags": {"a": "b"}},
+        {"permissionsBoundary": None, "tags": {"a": "c"}},
+    ),
+    Example(
+        "user policy",
+        "aws:iam/userPolicyAttachment:UserPolicyAttachment",
+        {"user": "${user}", "policyArn": "${policy}"},
+    ),
+    Example("people", "aws:iam/group:Group", {"path": "/people/"}),
+    Example("more people", "aws:iam/group:Group"),
+    Example(
+        "group policy",
+        "aws:iam/groupPolicy:GroupPolicy",
+        {"group": "${people}", "policy": policy("s3:GetObject")},
+        {"policy": policy("s3:PutObject")},
+        _drift_group_policy,
+        "iam",
+    ),
+    Example(
+        "group attachment",
+        "aws:iam/groupPolicyAttachment:GroupPolicyAttachment",
+        {"group": "${people}", "policyArn": "${policy}"},
+    ),
+    Example(
+        "membership",
+        "aws:iam/userGroupMembership:UserGroupMembership",
+        {"user": "${user}", "groups": ["${people}"]},
+        {"groups": ["${more people}", "${people}"]},
+        _drift_membership,
+        "iam",
+        stays=True,
+    ),
+    Example(
+        "key policy",
+        "aws:kms/keyPolicy:KeyPolicy",
+        {"keyId": "${key}", "policy": policy("kms:*", AWS=f"arn:aws:iam::{ACCOUNT}:root")},
+        {
+            "policy": json.dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+                            "Action": ["kms:*"],
+                            "Resource": "*",
+                        },
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "logs.amazonaws.com"},
+                            "Action": "kms:Decrypt",
+                            "Resource": "*",
+                        },
+                    ],
+                }
+            )
+        },
+        stays=True,
+    ),
+    Example(
+        "access control",
+        "aws:cloudfront/originAccessControl:OriginAccessControl",
+        {
+            "name": "example",
+            "originAccessControlOriginType": "s3",
+            "signingBehavior": "always",
+            "signingProtocol": "sigv4",
+        },
+        {"description": "of an example"},
+    ),
+    Example(
+        "headers",
+        "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy",
+        {
+            "comment": "a",
+            "securityHeadersConfig": {
+                "contentTypeOptions": {"override": True},
+                "frameOptions": {"frameOption": "DENY", "override": True},
+                "strictTransportSecurity": {"accessControlMaxAgeSec": 63072000, "override": True},
+            },
+            "customHeadersConfig": {"items": [{"header": "cache-control", "value": "no-cache", "override": False}]},
+        },
+        {
+            "comment": "b",
+            "securityHeadersConfig": {
+                "contentSecurityPolicy": {"contentSecurityPolicy": "default-src 'none'", "override": True},
+                "referrerPolicy": {"referrerPolicy": "no-referrer", "override": True},
+            },
+            "customHeadersConfig": None,
+        },
+        _drift_headers,
+        "cloudfront",
+    ),
+    Example(
+        "distribution",
+        "aws:cloudfront/distribution:Distribution",
+        {
+            "enabled": True,
+            "comment": "a",
+            "defaultRootObject": "index.html",
+            "isIpv6Enabled": True,
+            "origins": [
+                {
+                    "originId": "bucket",
+                    "domainName": "${bucket.bucketRegionalDomainName}",
+                    "originAccessControlId": "${access control}",
+                }
+            ],
+            "defaultCacheBehavior": {
+                "targetOriginId": "bucket",
+                "viewerProtocolPolicy": "redirect-to-https",
+                "allowedMethods": ["HEAD", "GET"],
+                "cachedMethods": ["GET", "HEAD"],
+                "cachePolicyId": "658327ea-f89d-4fab-a63d-7e88639e58f6",
+                "responseHeadersPolicyId": "${headers}",
+                "compress": True,
+            },
+            "restrictions": {"geoRestriction": {"restrictionType": "none"}},
+            "viewerCertificate": {"cloudfrontDefaultCertificate": True},
+            "tags": {"a": "b"},
+        },
+        {
+            "comment": None,
+            "priceClass": "PriceClass_100",
+            "orderedCacheBehaviors": [
+                {
+                    "pathPattern": "/status.json",
+                    "targetOriginId": "bucket",
+                    "viewerProtocolPolicy": "https-only",
+                    "allowedMethods": ["GET", "HEAD"],
+                    "cachedMethods": ["GET", "HEAD"],
+                    "cachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
+                }
+            ],
+            "restrictions": {"geoRestriction": {"restrictionType": "whitelist", "locations": ["DE", "AT"]}},
+            "customErrorResponses": [{"errorCode": 403, "responseCode": 404, "responsePagePath": "/index.html"}],
+            "tags": {"a": "c"},
+        },
+        _drift_distribution,
+        "cloudfront",
+    ),
+    Example(
+        "alarm",
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        {
+            "comparisonOperator": "GreaterThanThreshold",
+            "evaluationPeriods": 3,
+            "datapointsToAlarm": 2,
+            "threshold": 80,
+            "namespace": "AWS/RDS",
+            "metricName": "CPUUtilization",
+            "dimensions": {"DBInstanceIdentifier": "a"},
+            "period": 60,
+            "extendedStatistic": "p95",
+            "evaluateLowSampleCountPercentiles": "ignore",
+            "unit": "Percent",
+            "alarmDescription": "a",
+            "alarmActions": ["${topic}"],
+            "tags": {"a": "b"},
+        },
+        {
+            "threshold": 90,
+            "extendedStatistic": None,
+            "evaluateLowSampleCountPercentiles": None,
+            "statistic": "Maximum",
+            "dimensions": {"DBInstanceIdentifier": "b"},
+            "datapointsToAlarm": None,
+            "treatMissingData": "notBreaching",
+            "alarmDescription": None,
+            "alarmActions": None,
+            "okActions": ["${topic}"],
+            "tags": {"a": "c"},
+        },
+    ),
+    Example(
+        "alarm on metric math",
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        {
+            "comparisonOperator": "GreaterThanThreshold",
+            "evaluationPeriods": 1,
+            "threshold": 5,
+            "metricQueries": [
+                {
+                    "id": "errors",
+                    "metric": {
+                        "namespace": "AWS/Lambda",
+                        "metricName": "Errors",
+                        "period": 60,
+                        "stat": "Sum",
+                        "dimensions": {"FunctionName": "a", "Resource": "a:live", "ExecutedVersion": "1"},
+                    },
+                },
+                {"id": "value", "expression": "FILL(errors, 0)", "label": "errors", "returnData": True},
+            ],
+        },
+        {
+            "actionsEnabled": False,
+            "metricQueries": [
+                {"id": "errors", "metric": {"namespace": "a", "metricName": "b", "period": 300, "stat": "Sum"}},
+                {"id": "value", "expression": "100 * errors", "returnData": True},
+            ],
+        },
+        _drift_alarm,
+        "cloudwatch",
+    ),
+    Example(
+        "composite alarm",
+        "aws:cloudwatch/compositeAlarm:CompositeAlarm",
+        {
+            "alarmName": "composite",
+            "alarmRule": 'ALARM("${alarm}") AND NOT ALARM("${alarm on metric math}")',
+            "alarmDescription": "a",
+            "alarmActions": ["${topic}"],
+            "tags": {"a": "b"},
+        },
+        {
+            "alarmRule": 'ALARM("${alarm}")',
+            "alarmDescription": None,
+            "alarmActions": None,
+            "okActions": ["${topic}"],
+            "tags": {"a": "c"},
+        },
+    ),
+    Example(
+        "dashboard",
+        "aws:cloudwatch/dashboard:Dashboard",
+        {"dashboardName": "dashboard", "dashboardBody": '{"widgets": []}'},
+        {"dashboardBody": json.dumps({"widgets": [{"type": "text", "properties": {"markdown": "a"}}]})},
+        _drift_dashboard,
+        "cloudwatch",
+    ),
+    Example(
+        "application",
+        "aws:codedeploy/application:Application",
+        {"computePlatform": "Lambda", "tags": {"a": "b"}},
+        {"name": "renamed-application", "tags": {"a": "c"}},
+        importable="${id.name}",
+    ),
+    Example(
+        "canary",
+        "aws:codedeploy/deploymentConfig:DeploymentConfig",
+        {
+            "computePlatform": "Lambda",
+            "trafficRoutingConfig": {
+                "type": "TimeBasedCanary",
+                "timeBasedCanary": {"percentage": 10, "interval": 5},
+            },
+        },
+    ),
+    Example(
+        "linear shift",
+        "aws:codedeploy/deploymentConfig:DeploymentConfig",
+        {
+            "deploymentConfigName": "tenths",
+            "computePlatform": "Lambda",
+            "trafficRoutingConfig": {
+                "type": "TimeBasedLinear",
+                "timeBasedLinear": {"percentage": 10, "interval": 1},
+            },
+        },
+    ),
+    Example(
+        "codedeploy role",
+        "aws:iam/role:Role",
+        {"assumeRolePolicy": json.dumps(TRUST).replace("lambda.amazonaws.com", "codedeploy.amazonaws.com")},
+        {"description": "of a release"},
+    ),
+    Example(
+        "deployment group",
+        "aws:codedeploy/deploymentGroup:DeploymentGroup",
+        {
+            "appName": "${application.name}",
+            "deploymentGroupName": "live",
+            "deploymentConfigName": "${canary}",
+            "serviceRoleArn": "${codedeploy role.arn}",
+            "deploymentStyle": {"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"},
+            "alarmConfiguration": {"enabled": True, "alarms": ["errors", "latency"]},
+            "autoRollbackConfiguration": {
+                "enabled": True,
+                "events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"],
+            },
+            "tags": {"a": "b"},
+        },
+        {
+            "deploymentGroupName": "alive",
+            "deploymentConfigName": "CodeDeployDefault.LambdaAllAtOnce",
+            "alarmConfiguration": None,
+            "autoRollbackConfiguration": {"enabled": True, "events": ["DEPLOYMENT_FAILURE"]},
+            "triggerConfigurations": [
+                {
+                    "triggerName": "rollbacks",
+                    "triggerEvents": ["DeploymentStop", "DeploymentRollback"],
+                    "triggerTargetArn": "${topic.arn}",
+                }
+            ],
+            "tags": {"a": "c"},
+        },
+        _drift_deployment_group,
+        "codedeploy",
+        importable="${id.appName}:${id.deploymentGroupName}",
     ),
 )
 BY_NAME = {example.name: example for example in EXAMPLES}

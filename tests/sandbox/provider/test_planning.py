@@ -21,6 +21,7 @@ VPC = "aws:ec2/vpc:Vpc"
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 LOGS = "aws:cloudwatch/logGroup:LogGroup"
 FUNCTION = "aws:lambda/function:Function"
+OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 QUEUE = "aws:sqs/queue:Queue"
 TABLE = "aws:dynamodb/table:Table"  # of the many that are not emulated
 ROLE = "arn:aws:iam::000000000001:role/r"
@@ -392,6 +393,13 @@ class TestPreview:
         assert outputs["arn"] == "arn:f"
         same = client.update(old, {**inputs, "reservedConcurrentExecutions": 5}, preview=True).outputs.values
         assert same["version"] == "3"
+
+    def test_a_file_that_stays_is_still_where_the_program_has_it(self, client: Client) -> None:
+        """The engine keeps the hash of a former one, and an SDK cannot make a file of that."""
+        there = {"bucket": "b", "key": "k", "source": wire.Asset(path="page.html", digest="1")}
+        old = state(client, OBJECT, {**there, "source": wire.Asset(digest="1")})
+        outputs = client.update(old, {**there, "tags": {"team": "red"}}, preview=True).outputs.values
+        assert outputs["source"] == there["source"]
 
     def test_a_creation_of_a_type_that_is_not_emulated_says_where_to_add_it(self, client: Client) -> None:
         """Never a pretence."""

@@ -88,6 +88,8 @@ def nested(kind: schema.Type, shape: Any, path: str, names: Mapping[str, str]) -
     """Every field of an object finds its member."""
     while isinstance(kind, schema.ListOf | schema.MapOf):
         kind = kind.item
+        if shape.type_name == "structure" and {"Items", "Quantity"} <= set(shape.members):  # a list of CloudFront's
+            shape = shape.members["Items"]
         shape = getattr(shape, {"list": "member", "map": "value"}.get(shape.type_name, ""), shape)
     if isinstance(kind, schema.Object):
         if shape.type_name == "list":  # one object, where the API would take several

@@ -1,0 +1,1 @@
+"""CodeDeploy, for the compute platform Lambda: the emulator has none of it."""
