@@ -199,6 +199,9 @@ def _module(package: str, token: str, name: str) -> ModuleType:
         snake = found[0] if found else next(_defining(folder, name))
     with warnings.catch_warnings():  # a deprecated class warns the program that uses it; it is no news here
         warnings.simplefilter("ignore", DeprecationWarning)
+        # The SDK's packages are lazy. The package first, and by a look into it: were it loaded by the import of its
+        # module, it would be without that module's names ever after.
+        getattr(importlib.import_module(package), "__all__", None)
         return importlib.import_module(f"{package}.{snake}")
 
 
