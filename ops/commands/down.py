@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ops.rehearsal import Rehearsal
 
+DATABASE = "aws:rds/instance:Instance"
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 -- a type
 
 
@@ -87,11 +88,12 @@ def _destroy(rehearsal: Rehearsal, progress: Callable[[str], None], *, unprotect
         handle.destroy(on_event=on_event, config_file=config, suppress_progress=True, color="never")
         handle.workspace.remove_stack(rehearsal.stack)
         let_go = _let_go(resources)
+        stayed = [*staying(resources), *_earlier_snapshots(resources)]
     except automation.CommandError as error:
         raise engine.failed(error, seen) from error
     finally:
         rehearsal.sandbox.save()
-    for line in staying(resources):
+    for line in stayed:
         say(f"  stays: {line}")
     for line in let_go:
         say(f"  let go: {line}")
@@ -107,7 +109,7 @@ def _unprotect(handle: Stack, rehearsal: Rehearsal, resources: Sequence[Mapping[
     )
     databases = boto3.client("rds")
     for resource in resources:
-        if resource["type"] == "aws:rds/instance:Instance" and resource["outputs"].get("deletionProtection"):
+        if resource["type"] == DATABASE and resource["outputs"].get("deletionProtection"):
             databases.modify_db_instance(
                 DBInstanceIdentifier=resource["outputs"]["identifier"], DeletionProtection=False, ApplyImmediately=True
             )
@@ -153,6 +155,22 @@ _RETAINED = {
 def _in_words(token: str) -> str:
     """Return a type's name as people say it: `vault lock configuration` of `…:VaultLockConfiguration`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", token.rpartition(":")[2]).lower()
+
+
+def _earlier_snapshots(resources: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say which snapshots of the stack's databases stay that its state knows no more: releases before the last."""
+    import boto3
+
+    own = {resource.get("id") for resource in resources}
+    own |= {(resource.get("inputs") or {}).get("finalSnapshotIdentifier") for resource in resources}
+    lines = []
+    for resource in resources:
+        if resource["type"] == DATABASE:
+            of_database = {"DBInstanceIdentifier": resource["outputs"]["identifier"], "SnapshotType": "manual"}
+            for page in boto3.client("rds").get_paginator("describe_db_snapshots").paginate(**of_database):
+                names = [found["DBSnapshotIdentifier"] for found in page["DBSnapshots"]]
+                lines += [f"snapshot {name}, from an earlier release or stack" for name in names if name not in own]
+    return lines
 
 
 def _let_go(resources: Sequence[Mapping[str, Any]]) -> list[str]:
