@@ -21,6 +21,9 @@ down: $(STAMP) ## Take it away again, with every process it started
 test: engine ## Run the tests (under 15 minutes)
 	@$(BIN)/python -m pytest $(ARGS)
 
+test-all: engine ## The same, with the rehearsals of further stacks
+	@$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+
 check: lint types ## Lint, format, types, import rules
 
 lint: $(STAMP)

@@ -130,7 +130,8 @@ migrator = Migrator(
         seeding=stack.seeding,
         attempt=stack.attempt,
         keep_snapshots=stack.protected,
-        gate=gate.binding,
+        gate=gate,
+        cloud=cloud,
     ),
 )
 Rotation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from pulumi_aws import lambda_, rds
 
 from components.database import NAME, PORT
 from components.function import Function, FunctionArgs
+from components.release_driver import refuse_taken_snapshot
 from components.role import Grant, use_key
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from components.database import Database
     from components.function import Placement, Runtime
+    from components.gate import Gate
+    from components.release_driver import Cloud
     from migrations.rendering import Plan
     from naming import Names
 
@@ -39,6 +43,7 @@ class MigratorArgs:
         attempt: Number of this attempt at the release; another one takes another snapshot.
         keep_snapshots: Whether the snapshot before a migration stays when the next one takes its place.
         gate: What must be open before data is touched.
+        cloud: Clients for the hook that looks whether the snapshot is a new one.
     """
 
     runtime: Runtime
@@ -49,7 +54,8 @@ class MigratorArgs:
     seeding: bool
     attempt: int
     keep_snapshots: bool
-    gate: pulumi.ResourceHookBinding
+    gate: Gate
+    cloud: Cloud
 
 
 class Migrator(pulumi.ComponentResource):
@@ -107,14 +113,27 @@ class Migrator(pulumi.ComponentResource):
                 f"{name}-{action}",
                 function_name=function.name,
                 input=json.dumps({"action": action, **payload}, sort_keys=True),
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[*after], hooks=args.gate),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[*after], hooks=args.gate.binding),
             )
 
+        fresh = pulumi.ResourceHook("snapshot", lambda hook: _refuse_taken(args, hook))
         snapshot = rds.Snapshot(
             name,
             db_instance_identifier=args.database.identifier,
             db_snapshot_identifier=_snapshot(args),
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.keep_snapshots, hooks=args.gate),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                retain_on_delete=args.keep_snapshots,
+                # Not the other way round: after a failed update the old one would wait for its deletion, and a release
+                # that goes back to the old plan wants that very name.
+                delete_before_replace=True,
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[args.gate.before, fresh],
+                    before_update=[args.gate.before],
+                    after_create=[args.gate.after],
+                    after_update=[args.gate.after],
+                ),
+            ),
         )
         plan = {"plan": args.plan.event()}
         self.users = step("users", {}, [args.database, snapshot])
@@ -122,6 +141,11 @@ class Migrator(pulumi.ComponentResource):
         self.verified = step("verify", plan, [migrated])
         self.function_name = function.name
         self.register_outputs({"functionName": self.function_name})
+
+
+async def _refuse_taken(args: MigratorArgs, hook: pulumi.ResourceHookArgs) -> None:
+    name = str((hook.new_inputs or {})["dbSnapshotIdentifier"])
+    await asyncio.to_thread(refuse_taken_snapshot, args.cloud, name, args.attempt)
 
 
 def _snapshot(args: MigratorArgs) -> pulumi.Output[str]:

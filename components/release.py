@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import cloudwatch, codedeploy, ssm
 
 from components.metrics import NAMESPACE, Metric, expression, share
-from components.release_driver import RolledBackError, StrandedError, Traffic, UnhealthyError
+from components.release_driver import GateClosedError, RolledBackError, StrandedError, Traffic, UnhealthyError
 from components.role import Grant, Role, RoleArgs, use_key
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from components.release_driver import Cloud, Ledger
     from naming import Names
 
+# What the ledger calls a release that did not come to serve, and the first word of what the update then says: whoever
+# runs the engine tells by it what has happened (ops/engine.py).
+OUTCOMES = {UnhealthyError: "refused", RolledBackError: "rolled-back", StrandedError: "stranded"}
 # Requests in a minute, below which two versions are not compared: a share of few says nothing.
 COMPARABLE = 20
 # How many percentage points more errors than the version beside it a canary may make, once it has made a few: the one
@@ -249,15 +252,17 @@ async def _shift(args: ReleaseArgs, hook: pulumi.ResourceHookArgs) -> None:
         group="live",
         warm=args.warm,
         say=lambda text: pulumi.log.info(f"release: {text}"),
+        tick=lambda text: pulumi.log.info(f"release: {text}", ephemeral=True),
     )
     try:
         how = await asyncio.to_thread(traffic.shift, version)
     except (UnhealthyError, RolledBackError, StrandedError) as error:
-        events = {UnhealthyError: "refused", RolledBackError: "rolled-back", StrandedError: "stranded"}
-        await asyncio.to_thread(
-            args.ledger.record, events[type(error)], resource=hook.urn, version=version, why=str(error)
-        )
-        raise
+        outcome, why = OUTCOMES[type(error)], str(error)
+        try:
+            await asyncio.to_thread(args.ledger.record, outcome, resource=hook.urn, version=version, why=why)
+        except GateClosedError as unrecorded:  # what became of the traffic matters more
+            why = f"{why}. And it is not on record: {unrecorded}"
+        raise type(error)(f"{outcome}: {why}") from error
     await asyncio.to_thread(args.ledger.record, "live", resource=hook.urn, version=version, how=how)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import time
 import uuid
@@ -27,10 +28,18 @@ RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")
 FAILED_CHECKS = 3
 # How long traffic may take to come back after a deployment has failed: one move of the alias.
 ROLLBACK_SECONDS = 120
+# How many of its periods an alarm of the version before may take to see that the new one is another, and how long
+# CloudWatch may take to judge a period that has ended.
+ALARM_PERIODS = 2
+ALARM_DELAY_SECONDS = 60.0
 
 
 class GateClosedError(Exception):
     """The update may not touch data or traffic now; the message says what is missing, and the remedy."""
+
+
+class SnapshotTakenError(Exception):
+    """The snapshot that a migration would go back to is an old one; nothing was changed."""
 
 
 class UnhealthyError(Exception):
@@ -42,7 +51,7 @@ class RolledBackError(Exception):
 
 
 class StrandedError(Exception):
-    """The new version failed, and traffic is not back with the old one: somebody must look, now."""
+    """The version that traffic goes to is ill, and no other one has it back: somebody must look, now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +179,29 @@ class Ledger:
             ) from error
 
 
+def refuse_taken_snapshot(cloud: Cloud, name: str, attempt: int) -> None:
+    """Refuse to go on where a snapshot of this plan and attempt exists: it holds nothing that was written since.
+
+    Args:
+        cloud: Where the database is.
+        name: The snapshot's name.
+        attempt: The attempt that names it.
+
+    Raises:
+        SnapshotTakenError: it exists.
+    """
+    rds = cloud.client("rds")
+    try:
+        [found] = rds.describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"]
+    except rds.exceptions.DBSnapshotNotFoundFault:
+        return
+    raise SnapshotTakenError(
+        f"snapshot {name} is of an earlier run with these migrations ({found.get('SnapshotCreateTime')}) "
+        f"and holds nothing that was written since. Count the attempt up (pulumi config set attempt {attempt + 1}): "
+        "the next run takes another"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
     """Moves the traffic of a function from the version that serves to another.
@@ -181,7 +213,8 @@ class Traffic:
         application: CodeDeploy application.
         group: Its deployment group, which says how the traffic moves and which alarms stop it.
         warm: How many instances of the new version are started before it gets traffic.
-        say: Reports progress.
+        say: Reports what happens.
+        tick: Reports how long something still takes, again and again.
     """
 
     cloud: Cloud
@@ -191,6 +224,7 @@ class Traffic:
     group: str
     warm: int
     say: Callable[[str], None]
+    tick: Callable[[str], None]
 
     @cached_property
     def _lambda(self) -> Any:
@@ -207,10 +241,14 @@ class Traffic:
         one is waited for.
 
         Raises:
-            UnhealthyError: it fails before any traffic.
+            UnhealthyError: it fails before any traffic, or cannot get any.
             RolledBackError: its deployment failed or was stopped, and the old version serves.
             StrandedError: it failed, and the old version does not serve all traffic.
         """
+        group = self._codedeploy.get_deployment_group(applicationName=self.application, deploymentGroupName=self.group)[
+            "deploymentGroupInfo"
+        ]
+        bake = self._bake_seconds(group["deploymentConfigName"])
         deployment = self._running(version)
         if deployment is None:
             serving = self._lambda.get_alias(FunctionName=self.function, Name=self.alias)
@@ -222,15 +260,33 @@ class Traffic:
                     "moved it by hand. Put it back (aws lambda update-alias --routing-config {}), and run the update "
                     "again"
                 )
-            self._warm(version)
-            self._check(version)
-            if serving["FunctionVersion"] == version:
+            ill = self._ill(version)
+            if serving["FunctionVersion"] == version:  # the first one, or that of an update cut off after the move
+                if ill:
+                    raise StrandedError(
+                        f"version {version} of {self.function} has all the traffic, and {ill}. No other version has "
+                        f"been given it back: mend the release and run the update again; its log: {self._log}"
+                    )
                 return "serves already"
+            if ill:
+                raise UnhealthyError(self._refused(version, f"{ill}; its log: {self._log}"))
+            self._await_alarms(group, version)
             deployment = self._start(serving["FunctionVersion"], version)
         else:
             self.say(f"version {version} is being deployed already: waiting for {deployment}")
-        self._wait(deployment, version)
+        self._wait(deployment, version, bake)
         return deployment
+
+    def _bake_seconds(self, config: str) -> float:
+        """Return how long a deployment shares the traffic out between two versions."""
+        routing = self._codedeploy.get_deployment_config(deploymentConfigName=config)["deploymentConfigInfo"].get(
+            "trafficRoutingConfig", {}
+        )
+        if canary := routing.get("timeBasedCanary"):
+            return float(canary["canaryInterval"] * 60)
+        if linear := routing.get("timeBasedLinear"):
+            return float((math.ceil(100 / linear["linearPercentage"]) - 1) * linear["linearInterval"] * 60)
+        return 0.0
 
     def _running(self, version: str) -> str | None:
         """Return the deployment of `version` that is under way; another's is somebody else's."""
@@ -249,25 +305,72 @@ class Traffic:
             return str(deployment)
         return None
 
-    def _warm(self, version: str) -> None:
-        """Start instances at the same time, so that each request finds one of its own."""
+    def _ill(self, version: str) -> str | None:
+        """Warm a version and check it; return what is wrong with it, None where it is well.
+
+        Instances are started at the same time, so that each request finds one of its own.
+        """
         self.say(f"warming {self.warm} instances of version {version}")
         with ThreadPoolExecutor(self.warm) as pool:
             for answer in pool.map(lambda _: self._invoke(version, {"warm": True}), range(self.warm)):
                 if answer.get("warm") is not True:
-                    raise UnhealthyError(self._refused(version, f"it does not start: {_short(answer)}"))
-
-    def _check(self, version: str) -> None:
+                    return f"it does not start: {_short(answer)}"
         answer = self._invoke(version, {"check": True})
         if answer.get("healthy") is not True:
-            raise UnhealthyError(self._refused(version, f"its own check fails: {_short(answer)}"))
+            return f"its own check fails: {_short(answer)}"
         self.say(f"version {version} passes its check ({answer.get('latencyMs')} ms)")
+        return None
+
+    def _await_alarms(self, group: Mapping[str, Any], version: str) -> None:
+        """Wait until no alarm of the group is active: one that is would stop the deployment as it begins.
+
+        An alarm keeps its state when it is given another version to judge. After a failed canary it is still about the
+        version before, until its periods of that are over.
+        """
+        configured = group.get("alarmConfiguration") or {}
+        names = [alarm["name"] for alarm in configured.get("alarms") or ()] if configured.get("enabled") else []
+        if not names:
+            return
+        cloudwatch, deadline = self.cloud.client("cloudwatch"), None
+        while active := self._active(cloudwatch, names):
+            which, now = " and ".join(sorted(active)), time.monotonic()
+            if deadline is None:
+                deadline = now + ALARM_PERIODS * max(active.values()) + ALARM_DELAY_SECONDS
+                self.say(f"{which} in ALARM, still of a version before: waiting until it is judged anew")
+            if now >= deadline:
+                raise UnhealthyError(
+                    self._refused(
+                        version,
+                        f"{which} stayed in ALARM, which would stop its deployment at once. See what is told of (aws "
+                        f"cloudwatch describe-alarm-history --alarm-name {min(active)})",
+                    )
+                )
+            self.tick(f"{which} in ALARM, {deadline - now:.0f} s left until version {version} is given up")
+            time.sleep(1)
+
+    def _active(self, cloudwatch: Any, names: Sequence[str]) -> dict[str, float]:
+        """Return which of these alarms are active, and the seconds that each judges at a time."""
+        described = cloudwatch.describe_alarms(
+            AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"], StateValue="ALARM"
+        )
+        found = {}
+        for alarm in (*described["MetricAlarms"], *described["CompositeAlarms"]):
+            periods = [
+                alarm.get("Period", 0),
+                *(query.get("MetricStat", query).get("Period", 0) for query in alarm.get("Metrics") or ()),
+            ]
+            found[alarm["AlarmName"]] = float(max(periods) * alarm.get("EvaluationPeriods", 1))
+        return found
 
     def _refused(self, version: str, why: str) -> str:
         return (
-            f"version {version} of {self.function} gets no traffic, {why}. The version before it serves. Mend it and "
-            f"run the update again; its log: aws logs tail /aws/lambda/{self.function}"
+            f"version {version} of {self.function} gets no traffic: {why}. The version before it serves. Mend it and "
+            "run the update again"
         )
+
+    @property
+    def _log(self) -> str:
+        return f"aws logs tail /aws/lambda/{self.function}"
 
     def _invoke(self, version: str, event: Mapping[str, object]) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -313,20 +416,29 @@ class Traffic:
         info: dict[str, Any] = self._codedeploy.get_deployment(deploymentId=deployment)["deploymentInfo"]
         return info
 
-    def _wait(self, deployment: str, version: str) -> None:
-        """Wait for a deployment's end; the new version must pass its own check meanwhile."""
+    def _wait(self, deployment: str, version: str, bake: float) -> None:
+        """Wait for a deployment's end; the new version must pass its own check meanwhile.
+
+        Args:
+            deployment: the deployment.
+            version: what it deploys.
+            bake: the seconds for which it shares the traffic out.
+        """
         failed, pause, told = 0, 0.5, ""
         while (info := self._get(deployment))["status"] in RUNNING:
             weight = self._weight(version)
-            if weight != told:
-                self.say(f"{deployment}: {weight} of the traffic goes to version {version}")
-                told = weight
+            left = ""
+            if bake and "startTime" in info and weight not in ("0%", "100%"):
+                gone = (datetime.now(UTC) - info["startTime"]).total_seconds()
+                left = f", {min(bake, max(0.0, bake - gone)):.0f} s of {bake:.0f} s left"
+            (self.tick if weight == told else self.say)(f"{weight} to version {version}{left}")
+            told = weight
             failed = 0 if self._invoke(version, {"check": True}).get("healthy") is True else failed + 1
             if failed == FAILED_CHECKS:
                 self.say(f"version {version} failed its check {failed} times in a row: stopping {deployment}")
                 self._stop(deployment)
             time.sleep(pause)
-            pause = min(pause * 1.5, 5.0)
+            pause = min(pause * 1.5, 3.0)
         ill = f"it failed its own check {failed} times in a row" if failed >= FAILED_CHECKS else ""
         if info["status"] == "Succeeded":
             if ill:

@@ -70,7 +70,7 @@ def bring_up_account(rehearsal: Rehearsal, progress: Callable[[str], None]) -> B
             described="stands as it was brought up",
             looked=False,
         )
-    if rehearsal.sandbox.endpoint is not None and not account.exists and _stands(rehearsal):
+    if rehearsal.sandbox.endpoint is not None and not account.exists and _is_there(rehearsal):
         return Brought(
             stack=account.stack,
             account=account.sandbox.account,
@@ -179,7 +179,7 @@ def _imported(path: Path) -> Iterator[Path]:
                 yield file
 
 
-def _stands(rehearsal: Rehearsal) -> bool:
+def _is_there(rehearsal: Rehearsal) -> bool:
     """Whether an emulator that somebody else runs has the account's ledger, and so all that comes with it."""
     from botocore.exceptions import ClientError
 

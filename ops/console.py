@@ -21,11 +21,12 @@ QUIET_SECONDS = 5.0
 
 
 class CommandError(Exception):
-    """A command's end other than success: one clear message with its remedy, and the exit code."""
+    """A command's end other than success: one clear message with its remedy, the exit code, and a word for `--json`."""
 
-    def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
+    def __init__(self, message: str, code: Exit = Exit.FAILED, outcome: str = "failed") -> None:
         super().__init__(message)
         self.code = code
+        self.outcome = outcome
 
 
 def colour() -> bool:
@@ -80,6 +81,11 @@ class Step:
         elif now - self._shown >= QUIET_SECONDS:
             self._shown = now
             say(f"  … {self.title:<9} {line}")
+
+    def note(self, line: str) -> None:
+        """Show what has happened within the step: a log keeps it."""
+        self._shown = 0.0
+        self.progress(line)
 
     def end(self, *, well: bool) -> None:
         """Leave the step's last line."""

@@ -32,6 +32,25 @@ if TYPE_CHECKING:
 
 CHANGES = {"create": "created", "update": "changed", "replace": "replaced", "delete": "deleted", "same": "unchanged"}
 _TAGS = re.compile(r"<\{%[^%]*%\}>")  # colours, as the engine marks them in events
+# The program's own lines about its release, of those that an update logs.
+TOLD = ("gate: ", "release: ")
+# How an update ends that its hooks have stopped, the gravest first: the words that components/release.py begins its
+# errors with, and the gate's hook.
+STOPS: dict[str, tuple[Exit, str]] = {
+    "stranded": (Exit.UNHEALTHY, "the release failed, and traffic is not back with a version that is well: act now"),
+    "rolled-back": (Exit.ROLLED_BACK, "the release was rolled back; the version before it serves"),
+    "refused": (Exit.ROLLED_BACK, "the release was turned down before it got traffic; the version before it serves"),
+    "gate-closed": (Exit.BLOCKED_BY_GATE, "the gate is closed; neither data nor traffic was touched"),
+}
+_STOPPED = re.compile(r'before hook "(?:shift" failed: (stranded|rolled-back|refused)|gate" failed): (.*)', re.DOTALL)
+# What becomes of other resources when one has failed: it says nothing about why.
+_NOISE = (
+    "context canceled",
+    "context cancelled",
+    "update canceled",
+    "resource monitor shut down",
+    "rpc error: code = C",
+)
 
 
 class Command(PulumiCommand):
@@ -113,12 +132,14 @@ class Observed:
         packs: The policy packs that judged, name to version.
         findings: Policy violations, each with policy, level, resource and message.
         errors: The engine's error messages, in order.
+        stopped: What the hooks around data and traffic have stopped the update for, by `STOPS`' keys.
     """
 
     changes: Counter[str] = field(default_factory=Counter)
     packs: dict[str, str] = field(default_factory=dict)
     findings: list[dict[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    stopped: dict[str, str] = field(default_factory=dict)
 
     @property
     def blocked(self) -> bool:
@@ -205,8 +226,15 @@ def stack_on_aws(target: Target, program: Program, stack: str, backend: str, sec
         raise failed(error, Observed()) from error
 
 
-def observe(progress: Callable[[str], None]) -> tuple[Observed, Callable[[EngineEvent], None]]:
-    """Return a collector and the callback that fills it from events; `progress` gets a line per resource."""
+def observe(
+    progress: Callable[[str], None], note: Callable[[str], None] | None = None
+) -> tuple[Observed, Callable[[EngineEvent], None]]:
+    """Return a collector and the callback that fills it from events.
+
+    Args:
+        progress: gets a line per resource, and how long a release still takes.
+        note: gets what happens to a release; `progress` when left out.
+    """
     seen = Observed()
 
     def on_event(event: EngineEvent) -> None:
@@ -231,17 +259,31 @@ def observe(progress: Callable[[str], None]) -> tuple[Observed, Callable[[Engine
                     "message": _TAGS.sub("", policy.message).strip(),
                 }
             )
-        if event.diagnostic_event and event.diagnostic_event.severity == "error":
-            text = _TAGS.sub("", event.diagnostic_event.message).strip()
-            urn = event.diagnostic_event.urn
-            if text and text not in {"update failed", "preview failed"}:
-                seen.errors.append(f"{' '.join(_kind_and_name(urn))}: {text}" if urn else text)
+        if said := event.diagnostic_event:
+            text = _TAGS.sub("", said.message).strip()
+            if said.severity == "error":
+                _collect(seen, text, said.urn)
+            elif said.severity in {"info", "warning"} and text.startswith(TOLD):
+                (progress if said.ephemeral or note is None else note)(text)
 
     return seen, on_event
 
 
+def _collect(seen: Observed, text: str, urn: str | None) -> None:
+    """Take up an error: as what a hook of ours has stopped the update for, or as the engine's."""
+    if stop := _STOPPED.match(text):
+        seen.stopped.setdefault(stop[1] or "gate-closed", stop[2])  # the gate says it to each resource behind it
+    elif text and text not in {"update failed", "preview failed"}:
+        seen.errors.append(f"{' '.join(_kind_and_name(urn))}: {text}" if urn else text)
+
+
 def run(
-    operation: Callable[..., Any], progress: Callable[[str], None], config_file: Path | None, *, refresh: bool = False
+    operation: Callable[..., Any],
+    progress: Callable[[str], None],
+    config_file: Path | None,
+    *,
+    refresh: bool = False,
+    note: Callable[[str], None] | None = None,
 ) -> Observed:
     """Run a preview or an update to its end, and return what was observed.
 
@@ -250,11 +292,12 @@ def run(
         progress: gets a line per resource.
         config_file: the settings as a rehearsal uses them; None for the stack's own.
         refresh: whether resources are read first: those of an account that was brought back may have other addresses.
+        note: gets what happens to a release; see `observe`.
 
     Raises:
         CommandError: it failed.
     """
-    seen, on_event = observe(progress)
+    seen, on_event = observe(progress, note)
     given = {} if config_file is None else {"config_file": str(config_file)}
     try:
         operation(on_event=on_event, refresh=refresh, suppress_progress=True, color="never", **given)
@@ -268,11 +311,18 @@ def failed(error: Exception, seen: Observed) -> CommandError:
     text = f"{error}"
     if seen.blocked:
         lines = [_finding(finding) for finding in seen.findings if finding["level"] == "mandatory"]
-        return CommandError("blocked by policy, nothing was changed:\n" + "\n".join(lines), Exit.BLOCKED_BY_POLICY)
+        return CommandError(
+            "blocked by policy, nothing was changed:\n" + "\n".join(lines), Exit.BLOCKED_BY_POLICY, "blocked-by-policy"
+        )
     for sign, remedy in _REMEDIES:
         if sign in text:
             return CommandError(remedy)
-    shown = seen.errors or [line for line in text.splitlines() if "error:" in line] or text.splitlines()[-3:]
+    errors = [line for line in seen.errors if not any(sign in line for sign in _NOISE)]
+    for outcome, (code, headline) in STOPS.items():
+        if outcome in seen.stopped:
+            others = [f"  also: {line}" for line in errors]
+            return CommandError("\n".join([headline, f"  {seen.stopped[outcome]}", *others]), code, outcome)
+    shown = errors or seen.errors or [line for line in text.splitlines() if "error:" in line] or text.splitlines()[-3:]
     return CommandError("the engine failed:\n" + "\n".join(f"  {line}" for line in shown))
 
 

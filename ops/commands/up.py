@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,17 @@ from ops.console import CommandError, data, emit, leave, say, step, style
 from ops.exit_codes import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pulumi.automation import Stack
 
     from ops.engine import Observed
     from ops.rehearsal import Rehearsal
-    from ops.visitors import Visitors
 
 SEEDED = ("local", "dev")
 CHECKED = (("POST", "/health"), ("GET", "/api/products"))
 SLOW_MS = 500  # the gate of a deployment, requirement 56
+_LEFT = re.compile(r"(\d+) s of (\d+) s left")
 TIME_SCALE = 20.0  # a canary of ten minutes takes thirty seconds, and an alarm still sees dozens of requests a period
 
 
@@ -56,25 +57,43 @@ def command(stack: str, aws_endpoint: str | None, time_scale: float, *, as_json:
       ops up dev --aws-endpoint http://127.0.0.1:4566
     """
     from ops.rehearsal import Rehearsal, read_settings
+    from sandbox.session import SandboxError
 
     read_settings(stack)  # a wrong name is told before anything begins
     started = time.monotonic()
     seconds: dict[str, float] = {}
+    report: dict[str, Any] = {"stack": stack, "target": "sandbox", "failed": None}
     with step("engine", seconds) as running:
         rehearsal = Rehearsal.of(stack, endpoint=aws_endpoint, say=running.progress)
         running.detail = f"{rehearsal.sandbox.engine}"
     banner = f"target: sandbox, stack {stack}, account {rehearsal.sandbox.account} (played), {rehearsal.sandbox.region}"
     say(style(banner, bold=True))
-    with dataclasses.replace(rehearsal.sandbox, say=say).lock():
-        report = _up(rehearsal, seconds, time_scale)
+    if time_scale != 1 and aws_endpoint is None:
+        say(f"time: {time_scale:g} times as fast while the update runs: bake times, alarm periods, schedules")
+    failed: CommandError | None = None
+    try:
+        with dataclasses.replace(rehearsal.sandbox, say=say).lock():
+            _up(rehearsal, report, seconds, time_scale)
+    except SandboxError as error:
+        failed = CommandError(str(error))
+    except CommandError as error:
+        failed = error
+    if failed:
+        report["failed"] = {"outcome": failed.outcome, "exit_code": int(failed.code), "message": str(failed)}
     report["seconds"] = {**seconds, "total": round(time.monotonic() - started, 3)}
-    emit("product-api/up/1", report) if as_json else _print(report)
+    if as_json:
+        emit("product-api/up/1", report)
+    elif not failed:
+        _print(report)
     say(style(banner, bold=True))
+    if failed:
+        raise failed
     if not all(check["ok"] for check in report["checks"]):
         leave(Exit.UNHEALTHY)
 
 
-def _up(rehearsal: Rehearsal, seconds: dict[str, float], time_scale: float) -> dict[str, Any]:
+def _up(rehearsal: Rehearsal, report: dict[str, Any], seconds: dict[str, float], time_scale: float) -> None:
+    """Do it, and note in `report` what is known, as it becomes known: what has failed is reported too."""
     from ops.commands.artifact import build_for
 
     stack = rehearsal.stack
@@ -91,19 +110,29 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float], time_scale: float) -> d
         given = f"; approved by {' and '.join(each.who for each in approvals)}" if approvals else ""
         running.detail = f"{account.stack}: {account.described}{given}"
     handle = engine.stack(rehearsal)
+    report |= {"rebuilt": started.rebuilt, "time_scale": time_scale, "visitors": None}
     with step("preview", seconds) as running:
-        seen = preview = engine.run(handle.preview, running.progress, rehearsal.config_file, refresh=started.restored)
+        seen = preview = engine.run(
+            handle.preview, running.progress, rehearsal.config_file, refresh=started.restored, note=running.note
+        )
+        report["policies"] = {"packs": preview.packs, "findings": preview.findings}
         running.detail = f"{seen.changed} to change; {_verdict(seen)}"
     with step("update", seconds) as running:
         if preview.changed or started.restored:
-            with _visited(handle if preview.changed else None) as visitors, rehearsal.sandbox.pace(time_scale):
+            paced = _paced(1 if rehearsal.sandbox.endpoint else time_scale)
+            with _visited(handle if preview.changed else None, report), rehearsal.sandbox.pace(time_scale):
                 try:
-                    seen = engine.run(handle.up, running.progress, rehearsal.config_file, refresh=started.restored)
+                    seen = engine.run(
+                        handle.up,
+                        lambda line: running.progress(paced(line)),
+                        rehearsal.config_file,
+                        refresh=started.restored,
+                        note=lambda line: running.note(paced(line)),
+                    )
                 finally:
                     rehearsal.sandbox.save()
             running.detail = seen.describe()
         else:
-            visitors = None
             running.detail = "nothing to change: what stands is what is declared"
     outputs = {key: output.value for key, output in handle.outputs().items()}
     migrations = _invoke(outputs, rehearsal, {"action": "status"})
@@ -118,37 +147,48 @@ def _up(rehearsal: Rehearsal, seconds: dict[str, float], time_scale: float) -> d
         ]
         running.detail = ", ".join(f"{c['method']} {c['path']} {c['status']} ({c['ms']} ms)" for c in checks)
     rehearsal.sandbox.save()
-    return {
-        "stack": stack,
-        "target": "sandbox",
+    report |= {
         "url": outputs["apiUrl"],
         "changes": dict(seen.changes),
         "changed": bool(preview.changed),
-        "rebuilt": started.rebuilt,
         "resources": _resources(rehearsal),
-        "policies": {"packs": preview.packs, "findings": preview.findings},
         "migrations": {"head": migrations["head"], "applied": _applied(migrations), "planned": outputs["head"]},
         "seeded": seeded,
         "code": outputs["codeSha256"],
         "version": outputs["apiVersion"],
         "checks": checks,
-        "time_scale": time_scale,
-        "visitors": dataclasses.asdict(visitors.served) if visitors else None,
     }
 
 
+def _paced(scale: float) -> Callable[[str], str]:
+    """Return what says of a release's `480 s of 600 s left`, which is AWS's time, how long that is here."""
+
+    def rewrite(found: re.Match[str]) -> str:
+        left, whole = int(found[1]), int(found[2])
+        # The program measures what has passed by the machine's clock.
+        here = whole / scale
+        remaining = max(0.0, here - (whole - left))
+        return f"{remaining:.0f} s of {here:.0f} s left ({whole / 60:g} min at {scale:g} times)"
+
+    return lambda line: line if scale == 1 else _LEFT.sub(rewrite, line)
+
+
 @contextlib.contextmanager
-def _visited(handle: Stack | None) -> Iterator[Visitors | None]:
-    """Have users at the API while it is updated; before the first update there is none to use."""
+def _visited(handle: Stack | None, report: dict[str, Any]) -> Iterator[None]:
+    """Have users at the API while it is updated, and report what they met; before the first update there is none."""
     from ops.visitors import Visitors
 
     url = handle.outputs().get("apiUrl") if handle else None
     if url is None:
-        yield None
+        yield
         return
-    with Visitors(str(url.value)) as visitors:
-        yield visitors
-    say(f"    visitors  {visitors.served.describe()}")
+    visitors = Visitors(str(url.value))
+    try:
+        with visitors:
+            yield
+    finally:
+        report["visitors"] = dataclasses.asdict(visitors.served)
+        say(f"    visitors  {visitors.served.describe()}")
 
 
 def _verdict(seen: Observed) -> str:

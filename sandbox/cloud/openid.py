@@ -1,4 +1,4 @@
-"""The operations on OpenID Connect providers that the emulator's IAM lacks: clients, thumbprints, tags."""
+"""What the emulator's IAM lacks of OpenID Connect providers: clients, thumbprints, tags, and the form of their URL."""
 
 # ruff: noqa: SLF001 — the emulator's records are what is changed
 
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ def providers(module: Any) -> Wrapper:
         module: the emulator's.
     """
     steps: dict[str, Callable[[Record, Form], str]] = {
+        "GetOpenIDConnectProvider": _describe,
         "AddClientIDToOpenIDConnectProvider": _add_client,
         "RemoveClientIDFromOpenIDConnectProvider": _remove_client,
         "UpdateOpenIDConnectProviderThumbprint": _put_thumbprints,
@@ -59,6 +61,16 @@ def providers(module: Any) -> Wrapper:
         return answer
 
     return wrapper
+
+
+def _describe(record: Record, _form: Form) -> str:
+    """AWS answers with the issuer's host and path, without its scheme."""
+    lists = "".join(
+        f"<{name}>{''.join(f'<member>{escape(value)}</member>' for value in record[name])}</{name}>"
+        for name in ("ClientIDList", "ThumbprintList")
+    )
+    url = escape(record["Url"].removeprefix("https://"))
+    return f"<Url>{url}</Url>{lists}<CreateDate>{record['CreateDate']}</CreateDate>{_members(record)}"
 
 
 def _add_client(record: Record, form: Form) -> str:
@@ -96,13 +108,15 @@ def _untag(record: Record, form: Form) -> str:
 
 
 def _tags(record: Record, _form: Form) -> str:
-    from xml.sax.saxutils import escape
+    return f"{_members(record)}<IsTruncated>false</IsTruncated>"
 
+
+def _members(record: Record) -> str:
     members = "".join(
         f"<member><Key>{escape(tag['Key'])}</Key><Value>{escape(tag['Value'])}</Value></member>"
         for tag in record.get("Tags") or ()
     )
-    return f"<Tags>{members}</Tags><IsTruncated>false</IsTruncated>"
+    return f"<Tags>{members}</Tags>"
 
 
 def _listed(form: Form, prefix: str, suffix: str = "") -> list[str]:

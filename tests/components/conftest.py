@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import runpy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
 import pytest
@@ -15,6 +15,7 @@ from components.artifacts import Artifacts, ArtifactsArgs
 from components.database import Database, DatabaseArgs
 from components.dead_letters import DeadLetters, DeadLettersArgs
 from components.function import Placement, Runtime
+from components.gate import Gate, GateArgs
 from components.notifications import Notifications, NotificationsArgs
 from components.release_driver import GateClosedError
 from naming import Names
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs
+
+    from components.release_driver import Ledger
 
 CODE = b"the bytes of the zip"
 LAYER = b"the bytes of the layer"
@@ -281,6 +284,14 @@ def open_gate() -> pulumi.ResourceHookBinding:
 
 
 GATED = ["before_create gate", "before_update gate"]
+
+
+def whole_gate() -> Gate:
+    """The gate itself, over a ledger in memory; to be called within a program."""
+    return Gate(GateArgs(ledger=cast("Ledger", Book()), approvers=()))
+
+
+RECORDED = ["before_create gate", "before_update gate", "after_create ledger", "after_update ledger"]
 
 
 @pytest.fixture

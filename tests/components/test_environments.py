@@ -12,10 +12,11 @@ from app.environment import ApiEnvironment, ProbeEnvironment
 from components.api_function import ApiFunction, ApiFunctionArgs
 from components.migrator import Migrator, MigratorArgs
 from components.probe import Probe, ProbeArgs
+from components.release_driver import Cloud
 from components.rotation import Rotation, RotationArgs
 from migrations import rendering
 from migrations.environment import MigratorEnvironment, RotationEnvironment
-from tests.components.conftest import PLACEMENT, open_gate
+from tests.components.conftest import PLACEMENT, whole_gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +55,8 @@ def functions(
         api = ApiFunctionArgs(memory_mb=512, timeout_seconds=10, concurrency=20, provisioned=0, **inside)
         ApiFunction("api", api, after=after)
         plan = rendering.Plan(base=None, revisions=())
-        gate = open_gate()
-        migrator = MigratorArgs(plan=plan, seeding=True, attempt=1, keep_snapshots=False, gate=gate, **inside)
+        steps: dict[str, Any] = {"gate": whole_gate(), "cloud": Cloud(region="eu-central-1")}
+        migrator = MigratorArgs(plan=plan, seeding=True, attempt=1, keep_snapshots=False, **steps, **inside)
         Migrator("migrator", migrator)
         Rotation("rotation", RotationArgs(dead_letters=dead_letters, **inside), after=after)
         url = "https://api.example.com"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.migrator import Migrator, MigratorArgs
+from components.release_driver import Cloud
 from migrations.rendering import Plan, Revision
-from tests.components.conftest import GATED, PLACEMENT, open_gate
+from tests.components.conftest import GATED, PLACEMENT, RECORDED, whole_gate
 from tests.components.test_function import own_statements
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def migrator(
                     database_ca="/opt/certs/rds-ca.pem",
                     plan=plan,
                     seeding=seeding,
-                    gate=open_gate(),
+                    gate=whole_gate(),
+                    cloud=Cloud(region="eu-central-1"),
                     **given,
                 ),
             )
@@ -71,9 +73,13 @@ def test_a_snapshot_comes_first_then_users_then_the_migrations_then_the_proof(
 
 def test_each_step_waits_for_the_gate(migrator: Callable[..., Deployment]) -> None:
     declared = migrator()
+    asked = {":Invocation": sorted(RECORDED), "rds/instance:Instance": GATED}
+    asked[":Snapshot"] = sorted([*RECORDED, "before_create snapshot"])
     for each in declared.resources:
-        gated = each.type.endswith((":Snapshot", ":Invocation", "rds/instance:Instance"))
-        assert (GATED if gated else []) == each.hooks
+        expected = next((hooks for end, hooks in asked.items() if each.type.endswith(end)), [])
+        assert expected == sorted(each.hooks)
+    before = [hook for hook in declared.the("rds/snapshot:Snapshot", "migrator").hooks if "before_create" in hook]
+    assert ["before_create gate", "before_create snapshot"] == before
 
 
 def test_the_snapshot_is_the_plans_and_the_attempts(migrator: Callable[..., Deployment]) -> None:
@@ -81,10 +87,11 @@ def test_the_snapshot_is_the_plans_and_the_attempts(migrator: Callable[..., Depl
     name = f"product-api-dev-database-{PLAN.digest[:12]}-1-12345678"
     declared = migrator().the("rds/snapshot:Snapshot", "migrator")
     assert {"dbInstanceIdentifier": "product-api-dev-database", "dbSnapshotIdentifier": name} == declared.inputs
-    assert set() == declared.options
+    # One that stays under its name after a failure would be in the way of a release that goes back.
+    assert {"delete_before_replace"} == declared.options
     again = migrator(attempt=2, keep_snapshots=True).the("rds/snapshot:Snapshot", "migrator")
     assert f"product-api-dev-database-{PLAN.digest[:12]}-2-12345678" == again.inputs["dbSnapshotIdentifier"]
-    assert {"retain_on_delete"} == again.options
+    assert {"delete_before_replace", "retain_on_delete"} == again.options
 
 
 EVENT = {"base": None, "digest": PLAN.digest, "revisions": [{"revision": "0001", "sha256": PLAN.revisions[0].sha256}]}

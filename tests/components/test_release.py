@@ -16,7 +16,7 @@ from components import release as module
 from components.api_function import ApiFunction, ApiFunctionArgs
 from components.gate import Gate, GateArgs
 from components.release import Release, ReleaseArgs, _shift
-from components.release_driver import RolledBackError, UnhealthyError
+from components.release_driver import GateClosedError, RolledBackError, UnhealthyError
 from tests.components.conftest import PLACEMENT, Book
 from tests.support.metric_math import breaches
 
@@ -321,6 +321,7 @@ def test_the_hook_moves_this_alias_to_the_version_that_the_pointer_gets(
     _run_hook(moves, book, monkeypatch, names)
     assert ["8"] == moves.asked
     moves.made.pop("say")
+    moves.made.pop("tick")
     assert {
         "cloud": "the cloud",
         "function": "product-api-dev-api",
@@ -340,6 +341,18 @@ def test_what_was_taken_back_is_recorded_and_fails_the_update(
     monkeypatch: pytest.MonkeyPatch, names: Names, error: Exception, event: str
 ) -> None:
     book = Book()
-    with pytest.raises(type(error), match=str(error)):
+    with pytest.raises(type(error), match=f"^{event}: {error}$"):
         _run_hook(Moves(error), book, monkeypatch, names)
     assert [(event, {"resource": "the pointer", "version": "8", "why": str(error)})] == book.entries
+
+
+def test_what_cannot_be_recorded_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch, names: Names) -> None:
+    """What became of the traffic is not hidden by a ledger that is full."""
+    book = Book()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise GateClosedError("the ledger is not there")
+
+    monkeypatch.setattr(book, "record", refuse)
+    with pytest.raises(RolledBackError, match=r"^rolled-back: an alarm\. And it is not on record: the"):
+        _run_hook(Moves(RolledBackError("an alarm")), book, monkeypatch, names)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import time
 import urllib.request
 import uuid
 from dataclasses import dataclass, replace
@@ -12,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from components import release_driver
 from components.release_driver import (
     Cloud,
     GateClosedError,
     Ledger,
     RolledBackError,
+    SnapshotTakenError,
     StrandedError,
     Traffic,
     UnhealthyError,
+    refuse_taken_snapshot,
 )
 from tests.sandbox.cloud import harness
 
@@ -169,6 +174,7 @@ class Service:
         name: of function, application and alarm.
         ill: the file that makes every version fail its check.
         said: what the driver has said.
+        ticked: what it has said of how long something takes.
         traffic: the driver.
         meanwhile: text → what happens when the driver says it, once.
     """
@@ -177,6 +183,7 @@ class Service:
     name: str
     ill: Path
     said: list[str]
+    ticked: list[str]
     traffic: Traffic
     meanwhile: dict[str, Callable[[], object]]
 
@@ -278,8 +285,18 @@ def service(played: harness.Cloud, cloud: Cloud, tmp_path: Path, request: pytest
         for expected in [expected for expected in meanwhile if expected in text]:
             meanwhile.pop(expected)()
 
-    traffic = Traffic(cloud=cloud, function=name, alias="live", application=name, group="live", warm=2, say=say)
-    return Service(played, name, ill, said, traffic, meanwhile)
+    ticked: list[str] = []
+    traffic = Traffic(
+        cloud=cloud,
+        function=name,
+        alias="live",
+        application=name,
+        group="live",
+        warm=2,
+        say=say,
+        tick=ticked.append,
+    )
+    return Service(played, name, ill, said, ticked, traffic, meanwhile)
 
 
 UNENDING = {"minutes": 2000}
@@ -300,10 +317,36 @@ def test_a_good_version_is_warmed_checked_and_given_the_traffic(service: Service
     assert service.said[-1] == f"{deployment}: version 2 serves"
 
 
+@unending
+def test_how_long_a_canary_still_shares_the_traffic_is_told_again_and_again(service: Service) -> None:
+    """Once to keep, then only to look at; here the clock of the machine runs against AWS's 2000 minutes."""
+    hasten(service.played, 1)
+
+    def wait_for_ticks(text: str) -> None:
+        service.ticked.append(text)
+        if len(service.ticked) == 2:
+            service.alarm("ALARM")
+
+    with pytest.raises(RolledBackError):
+        replace(service.traffic, tick=wait_for_ticks).shift("2")
+    told = [text for text in service.said if text.startswith("10%")]
+    assert len(told) == 1
+    for text in (*told, *service.ticked):
+        [left] = re.findall(r"^10% to version 2, (\d+) s of 120000 s left$", text)
+        assert 119_000 < int(left) <= 120_000
+
+
 def test_a_version_that_serves_is_only_checked(service: Service) -> None:
     """An update that was interrupted after the shift has nothing left to move."""
     assert service.traffic.shift("1") == "serves already"
     assert service.deployments() == []
+
+
+def test_a_version_that_serves_and_is_ill_is_nobodys_success(service: Service) -> None:
+    """The first version of all, or one whose update was cut off after the move: there is none before it that serves."""
+    service.ill.touch()
+    with pytest.raises(StrandedError, match=r"version 1 .* has all the traffic, and its own check fails"):
+        service.traffic.shift("1")
 
 
 @pytest.mark.parametrize(
@@ -317,7 +360,7 @@ def test_a_version_that_serves_is_only_checked(service: Service) -> None:
 )
 def test_a_version_that_is_ill_gets_no_traffic(service: Service, why: str) -> None:
     """No deployment begins."""
-    with pytest.raises(UnhealthyError, match=f"version 2 of {service.name} gets no traffic, {why}"):
+    with pytest.raises(UnhealthyError, match=f"version 2 of {service.name} gets no traffic: {why}"):
         service.traffic.shift("2")
     assert service.alias == ("1", {})
     assert service.deployments() == []
@@ -344,7 +387,7 @@ def test_a_deployment_that_an_interrupted_update_left_is_adopted(service: Servic
     hasten(service.played, 1)
     deployment = service.begin("2")
     service.meanwhile["is being deployed already"] = lambda: hasten(service.played, 600)
-    service.meanwhile["10% of the traffic"] = lambda: service.alarm("ALARM")
+    service.meanwhile["10% to version 2"] = lambda: service.alarm("ALARM")
     with pytest.raises(RolledBackError):
         service.traffic.shift("2")
     assert f"version 2 is being deployed already: waiting for {deployment}" in service.said
@@ -386,14 +429,14 @@ def test_a_deployment_whose_revision_is_not_ours_is_left_alone(service: Service)
 @unending
 def test_an_alarm_takes_the_version_back(service: Service) -> None:
     """When the update ends, the old version serves; the next update tries again."""
-    service.meanwhile["10% of the traffic"] = lambda: service.alarm("ALARM")
+    service.meanwhile["10% to version 2"] = lambda: service.alarm("ALARM")
     with pytest.raises(RolledBackError, match=f"Activated alarms: <{service.name}>. Version 1 serves"):
         service.traffic.shift("2")
     assert service.alias == ("1", {})
     stopped, rollback = service.deployments()
     assert (stopped["status"], rollback["status"]) == ("Stopped", "Succeeded")
     service.alarm("OK")
-    service.meanwhile["10% of the traffic"] = lambda: service.alarm("ALARM")
+    service.meanwhile["10% to version 2"] = lambda: service.alarm("ALARM")
     with pytest.raises(RolledBackError):
         service.traffic.shift("2")
     assert len(service.deployments()) == 4
@@ -402,7 +445,7 @@ def test_an_alarm_takes_the_version_back(service: Service) -> None:
 @unending
 def test_a_version_that_falls_ill_under_traffic_is_taken_back(service: Service) -> None:
     """By its own check, before any alarm has noticed."""
-    service.meanwhile["10% of the traffic"] = service.ill.touch
+    service.meanwhile["10% to version 2"] = service.ill.touch
     with pytest.raises(RolledBackError, match=r"failed its own check 3 times in a row\. Version 1 serves"):
         service.traffic.shift("2")
     assert service.alias == ("1", {})
@@ -424,18 +467,54 @@ def test_traffic_that_does_not_come_back_is_an_error_of_its_own(service: Service
         service.deny("lambda:UpdateAlias")
         service.alarm("ALARM")
 
-    service.meanwhile["10% of the traffic"] = fail
+    service.meanwhile["10% to version 2"] = fail
     with pytest.raises(StrandedError, match=r"points at version 1 and 10% to version 2\. Point it at"):
         service.traffic.shift("2")
     assert service.alias == ("1", {"2": 0.1})
 
 
-def test_an_alarm_that_is_active_already_moves_nothing(service: Service) -> None:
-    """The update fails as if the version had been taken back."""
+def test_an_alarm_that_is_still_of_the_version_before_is_waited_for(service: Service) -> None:
+    """It keeps its state when it is given another version to judge, and would stop the deployment at once."""
     service.alarm("ALARM")
-    with pytest.raises(RolledBackError, match="Version 1 serves"):
+    waiting = f"{service.name} in ALARM, still of a version before: waiting until it is judged anew"
+    service.meanwhile[waiting] = lambda: service.alarm("OK")
+    deployment = service.traffic.shift("2")
+    assert service.said.index(waiting) < service.said.index(f"{deployment}: traffic moves from version 1 to 2")
+    assert service.alias == ("2", {})
+
+
+def test_an_alarm_that_stays_active_lets_nothing_move(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No deployment begins that could only be stopped."""
+    monkeypatch.setattr(release_driver, "ALARM_DELAY_SECONDS", 1.0)
+    monkeypatch.setattr(release_driver, "ALARM_PERIODS", 0)
+    service.alarm("ALARM")
+    with pytest.raises(UnhealthyError, match=f"gets no traffic: {service.name} stayed in ALARM"):
         service.traffic.shift("2")
-    assert service.alias == ("1", {})
+    assert [] == service.deployments()
+    assert service.ticked
+
+
+def test_an_alarm_is_given_its_periods_and_what_cloudwatch_takes(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metric math has its periods within: the longest counts, as often as the alarm looks back."""
+    metric = {"Metric": {"Namespace": "Test", "MetricName": service.name}, "Stat": "Sum"}
+    service.played.client("cloudwatch").put_metric_alarm(
+        AlarmName=service.name,
+        Metrics=[
+            {"Id": "slow", "MetricStat": {**metric, "Period": 300}, "ReturnData": False},
+            {"Id": "quick", "MetricStat": {**metric, "Period": 60}, "ReturnData": False},
+            {"Id": "both", "Expression": "slow + quick"},
+        ],
+        EvaluationPeriods=3,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",
+    )
+    service.alarm("ALARM")
+    monkeypatch.setattr(time, "sleep", lambda _seconds: service.alarm("OK"))
+    service.traffic.shift("2")
+    assert service.ticked[0] == f"{service.name} in ALARM, {2 * 3 * 300 + 60} s left until version 2 is given up"
 
 
 def test_a_version_that_is_ill_and_has_all_traffic_is_no_success(
@@ -444,7 +523,7 @@ def test_a_version_that_is_ill_and_has_all_traffic_is_no_success(
     """Where the stop came too late, the update fails, and says who serves."""
     hasten(service.played, 1)
     monkeypatch.setattr(Traffic, "_stop", lambda *_: hasten(service.played, 600))
-    service.meanwhile["10% of the traffic"] = service.ill.touch
+    service.meanwhile["10% to version 2"] = service.ill.touch
     with pytest.raises(StrandedError, match=r"failed its own check .* points at version 2\. Point it at"):
         service.traffic.shift("2")
 
@@ -454,3 +533,22 @@ def test_to_stop_what_has_ended_is_no_error(service: Service) -> None:
     deployment = service.traffic.shift("2")
     service.traffic._stop(deployment)
     assert service.alias == ("2", {})
+
+
+def test_a_snapshot_of_an_earlier_update_is_not_taken_for_a_new_one(played: harness.Cloud, cloud: Cloud) -> None:
+    """The remedy is the next attempt, whose snapshot has another name."""
+    rds = played.client("rds")
+    rds.create_db_instance(
+        DBInstanceIdentifier="products",
+        DBInstanceClass="db.t4g.micro",
+        Engine="postgres",
+        AllocatedStorage=20,
+        MasterUsername="master",
+        ManageMasterUserPassword=True,
+    )
+    rds.get_waiter("db_instance_available").wait(DBInstanceIdentifier="products", WaiterConfig={"Delay": 1})
+    refuse_taken_snapshot(cloud, "before-1", 1)
+    rds.create_db_snapshot(DBInstanceIdentifier="products", DBSnapshotIdentifier="before-1")
+    with pytest.raises(SnapshotTakenError, match=r"before-1 is of an earlier run .*pulumi config set attempt 2"):
+        refuse_taken_snapshot(cloud, "before-1", 1)
+    refuse_taken_snapshot(cloud, "before-2", 2)

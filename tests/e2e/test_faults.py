@@ -189,7 +189,7 @@ def test_an_interrupted_update_is_gone_on_with(own: Checkout, number: signal.Sig
     if number is signal.SIGINT:
         process.send_signal(number)
     else:
-        for pid in (process.pid, *_engines(own)):
+        for pid in (process.pid, *own.engines()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
     _, stderr = process.communicate(timeout=120)
@@ -256,14 +256,3 @@ def _listener(port: int) -> socket.socket | None:
         return None
     listener.listen()
     return listener
-
-
-def _engines(checkout: Checkout) -> list[int]:
-    """The engine's processes of a sandbox, found by its binary."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if (entry / "cmdline").read_bytes().startswith(str(checkout.sandbox / "bin" / "pulumi").encode()):
-                    found.append(int(entry.name))
-    return found

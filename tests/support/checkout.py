@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -111,6 +112,16 @@ class Checkout:
                     continue
                 if str(self.sandbox) in words and state != "Z":
                     found.append(int(entry.name))
+        return found
+
+    def engines(self) -> list[int]:
+        """The engine's processes of this sandbox, found by its binary."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if (entry / "cmdline").read_bytes().startswith(str(self.sandbox / "bin" / "pulumi").encode()):
+                        found.append(int(entry.name))
         return found
 
     def end(self) -> None:
