@@ -107,9 +107,9 @@ def _network_reading(scope: Scope) -> Iterator[Grant]:
     yield _allow(
         "DescribeNetwork",
         "ec2",
-        "DescribeAvailabilityZones DescribeFlowLogs DescribeNetworkAcls DescribeNetworkInterfaces DescribePrefixLists "
-        "DescribeRouteTables DescribeSecurityGroupRules DescribeSecurityGroups DescribeSubnets DescribeTags "
-        "DescribeVpcEndpoints DescribeVpcEndpointServices DescribeVpcs",
+        "DescribeFlowLogs DescribeNetworkAcls DescribeNetworkInterfaces DescribePrefixLists "
+        "DescribeRouteTables DescribeSecurityGroupRules DescribeSecurityGroups DescribeSubnets "
+        "DescribeVpcEndpoints DescribeVpcs",
         ("*",),  # none of these supports a resource
     )
     yield _allow("DescribeAttributes", "ec2", "DescribeVpcAttribute", scope.any("ec2", "vpc/"), scope.tagged)
@@ -147,8 +147,7 @@ def _network(scope: Scope) -> Iterator[Grant]:
         "ec2",
         "AssociateRouteTable DeleteFlowLogs DeleteRouteTable DeleteSecurityGroup DeleteSubnet DeleteVpc "
         "DeleteVpcEndpoints DisassociateRouteTable ModifySecurityGroupRules ModifySubnetAttribute ModifyVpcAttribute "
-        "ModifyVpcEndpoint ReplaceRouteTableAssociation RevokeSecurityGroupEgress RevokeSecurityGroupIngress "
-        "UpdateSecurityGroupRuleDescriptionsEgress UpdateSecurityGroupRuleDescriptionsIngress",
+        "ModifyVpcEndpoint ReplaceRouteTableAssociation RevokeSecurityGroupEgress RevokeSecurityGroupIngress",
         made,
         scope.tagged,
     )
@@ -171,8 +170,8 @@ def _machines_reading(scope: Scope) -> Iterator[Grant]:
     yield _allow(
         "DescribeMachines",
         "ec2",
-        "DescribeIamInstanceProfileAssociations DescribeImages DescribeInstanceCreditSpecifications DescribeInstances "
-        "DescribeInstanceStatus DescribeInstanceTypes DescribeLaunchTemplates DescribeLaunchTemplateVersions "
+        "DescribeImages DescribeInstanceCreditSpecifications DescribeInstances "
+        "DescribeInstanceTypes DescribeLaunchTemplates DescribeLaunchTemplateVersions "
         "DescribeVolumes",
         ("*",),  # none of these supports a resource
     )
@@ -186,8 +185,8 @@ def _machines(scope: Scope) -> Iterator[Grant]:
     yield _allow(
         "ChangeOwnMachines",
         "ec2",
-        "CreateLaunchTemplateVersion DeleteLaunchTemplate DeleteLaunchTemplateVersions ModifyInstanceAttribute "
-        "ModifyInstanceMetadataOptions ModifyLaunchTemplate StartInstances StopInstances TerminateInstances",
+        "CreateLaunchTemplateVersion DeleteLaunchTemplate ModifyInstanceAttribute "
+        "ModifyLaunchTemplate StartInstances StopInstances TerminateInstances",
         made,
         scope.tagged,
     )
@@ -196,7 +195,7 @@ def _machines(scope: Scope) -> Iterator[Grant]:
     image = f"arn:{scope.names.partition}:ec2:{scope.names.region}::image/*"
     yield _allow("UseAmazonsImages", "ec2", "RunInstances", (image,), {"StringEquals": {"ec2:Owner": "amazon"}})
     newest = f"arn:{scope.names.partition}:ssm:{scope.names.region}::parameter/aws/service/ami-amazon-linux-latest/*"
-    yield _allow("FindAmazonsImages", "ssm", "GetParameter GetParameters", (newest,))
+    yield _allow("FindAmazonsImages", "ssm", "GetParameters", (newest,))
 
 
 # Databases, and their backups
@@ -212,7 +211,6 @@ def _data_reading(scope: Scope) -> Iterator[Grant]:
         "DescribeDBSubnetGroups ListTagsForResource",
         scope.any("rds", "db:", "db-proxy:", "pg:", "snapshot:", "subgrp:", "target-group:"),
     )
-    yield _allow("DescribeEngines", "rds", "DescribeDBEngineVersions DescribeOrderableDBInstanceOptions", ("*",))
     yield from _backups_reading(scope)
 
 
@@ -223,7 +221,7 @@ def _data(scope: Scope) -> Iterator[Grant]:
         "rds",
         "AddTagsToResource CreateDBInstance CreateDBParameterGroup CreateDBSnapshot CreateDBSubnetGroup "
         "DeleteDBParameterGroup DeleteDBSubnetGroup ModifyDBInstance ModifyDBParameterGroup ModifyDBSubnetGroup "
-        "RebootDBInstance RegisterDBProxyTargets DeregisterDBProxyTargets RemoveTagsFromResource "
+        "RegisterDBProxyTargets DeregisterDBProxyTargets RemoveTagsFromResource "
         "ResetDBParameterGroup",
         named,
     )
@@ -260,7 +258,7 @@ def _backups_reading(scope: Scope) -> Iterator[Grant]:
     yield _allow(
         "DescribeOwnPlans",
         "backup",
-        "GetBackupPlan GetBackupSelection ListBackupSelections ListTags",
+        "GetBackupPlan GetBackupSelection ListTags",
         scope.any("backup", "backup-plan:"),
         scope.tagged,
     )
@@ -295,7 +293,7 @@ def _secrets_reading(scope: Scope) -> Iterator[Grant]:
     yield _allow(
         "DescribeOwnSecrets",
         "secretsmanager",
-        "DescribeSecret GetResourcePolicy ListSecretVersionIds",
+        "DescribeSecret GetResourcePolicy",
         scope.own("secretsmanager", "secret:"),
     )
     yield _allow(
@@ -362,14 +360,13 @@ def _functions_reading(scope: Scope) -> Iterator[Grant]:
         "ReadOwnFunctions",
         "lambda",
         "GetAlias GetFunction GetFunctionCodeSigningConfig GetFunctionConcurrency GetFunctionConfiguration "
-        "GetFunctionEventInvokeConfig GetPolicy GetProvisionedConcurrencyConfig ListAliases ListTags "
+        "GetFunctionEventInvokeConfig GetPolicy GetProvisionedConcurrencyConfig ListTags "
         "ListVersionsByFunction",
         functions,
     )
     yield _allow("ReadOwnLayers", "lambda", "GetLayerVersion", scope.own("lambda", "layer:"))
-    yield _allow("ListLayers", "lambda", "ListLayerVersions", ("*",))
     yield _allow("DescribeLogGroups", "logs", "DescribeLogGroups", ("*",))
-    yield _allow("ReadOwnLogGroups", "logs", "ListTagsForResource ListTagsLogGroup", _log_groups(scope))
+    yield _allow("ReadOwnLogGroups", "logs", "ListTagsForResource", _log_groups(scope))
 
 
 def _functions(scope: Scope) -> Iterator[Grant]:
@@ -381,7 +378,7 @@ def _functions(scope: Scope) -> Iterator[Grant]:
         "DeleteFunctionConcurrency DeleteFunctionEventInvokeConfig DeleteProvisionedConcurrencyConfig PublishVersion "
         "PutFunctionCodeSigningConfig PutFunctionConcurrency PutFunctionEventInvokeConfig "
         "PutProvisionedConcurrencyConfig RemovePermission TagResource UntagResource UpdateAlias UpdateFunctionCode "
-        "UpdateFunctionConfiguration UpdateFunctionEventInvokeConfig",
+        "UpdateFunctionConfiguration",
         functions,
     )
     # The steps of an update are invocations: users, migrate, verify, warm-up and check.
@@ -425,7 +422,7 @@ def _artifacts_reading(scope: Scope) -> Iterator[Grant]:
     yield _allow(
         "ReadOwnArtifacts",
         "s3",
-        "GetObject GetObjectTagging GetObjectVersion GetObjectVersionTagging",
+        "GetObject GetObjectTagging GetObjectVersion",
         (scope.names.bucket_arn("artifacts", stacks),),
     )
     # Without it S3 answers for a missing object that access is denied.
@@ -486,7 +483,7 @@ def _service(scope: Scope) -> Iterator[Grant]:
     yield _allow(
         "ChangeOwnApis",
         "apigateway",
-        "DELETE PATCH PUT",
+        "DELETE PATCH",
         _gateway(scope, "/apis/*", "/domainnames/*"),
         scope.tagged,
     )
@@ -523,10 +520,10 @@ def _watch_reading(scope: Scope) -> Iterator[Grant]:
     yield _allow(
         "ReadOwnTopics",
         "sns",
-        "GetSubscriptionAttributes GetTopicAttributes ListSubscriptionsByTopic ListTagsForResource",
+        "GetSubscriptionAttributes GetTopicAttributes ListTagsForResource",
         scope.own("sns", ""),
     )
-    yield _allow("ReadOwnQueues", "sqs", "GetQueueAttributes GetQueueUrl ListQueueTags", scope.own("sqs", ""))
+    yield _allow("ReadOwnQueues", "sqs", "GetQueueAttributes ListQueueTags", scope.own("sqs", ""))
     yield _allow("ReadOwnSchedules", "scheduler", "GetSchedule", scope.own("scheduler", "schedule/default/"))
     yield _allow("ReadOwnBudgets", "budgets", "ListTagsForResource ViewBudget", _budgets(scope))
 
@@ -655,7 +652,7 @@ def _release_reading(scope: Scope) -> Iterator[Grant]:
     yield _allow(
         "ReadOwnParameters",
         "ssm",
-        "GetParameter GetParameters ListTagsForResource",
+        "GetParameter ListTagsForResource",
         _parameters(scope),
     )
     yield _allow("DescribeParameters", "ssm", "DescribeParameters", ("*",))
@@ -673,7 +670,7 @@ def _release(scope: Scope) -> Iterator[Grant]:
         "codedeploy",
         "CreateApplication CreateDeployment CreateDeploymentConfig CreateDeploymentGroup DeleteApplication "
         "DeleteDeploymentConfig DeleteDeploymentGroup RegisterApplicationRevision TagResource UntagResource "
-        "UpdateApplication UpdateDeploymentGroup",
+        "UpdateDeploymentGroup",
         scope.own("codedeploy", "application:", "deploymentconfig:", "deploymentgroup:"),
     )
     yield _allow("StopDeployments", "codedeploy", "StopDeployment", ("*",))  # supports no resource
@@ -732,12 +729,10 @@ def _identity_reading(scope: Scope) -> Iterator[Grant]:
     yield _allow(
         "ReadOwnRoles",
         "iam",
-        "GetRole GetRolePolicy ListAttachedRolePolicies ListInstanceProfilesForRole ListRolePolicies ListRoleTags",
+        "GetRole GetRolePolicy ListAttachedRolePolicies ListInstanceProfilesForRole ListRolePolicies",
         scope.own_iam("role"),
     )
-    yield _allow(
-        "ReadOwnProfiles", "iam", "GetInstanceProfile ListInstanceProfileTags", scope.own_iam("instance-profile")
-    )
+    yield _allow("ReadOwnProfiles", "iam", "GetInstanceProfile", scope.own_iam("instance-profile"))
 
 
 def _identity(scope: Scope) -> Iterator[Grant]:

@@ -38,9 +38,9 @@ BOUNDARY = {"iam:permissionsboundary": NAMES.boundary}
 UNSCOPED = {
     "network": {"DescribeNetwork"},
     "machines": {"DescribeMachines", "EquipMachines", "UseAmazonsImages", "FindAmazonsImages"},
-    "data": {"DescribeDatabases", "DescribeEngines", "FillTargetGroups", "MountVaults", "UseDefaultGroups"},
+    "data": {"DescribeDatabases", "FillTargetGroups", "MountVaults", "UseDefaultGroups"},
     "secrets": {"ListAliases", "MakeMasterSecret"},
-    "functions": {"ListLayers", "DescribeLogGroups"},
+    "functions": {"DescribeLogGroups"},
     "artifacts": {"ReadSigningJobs", "ListArtifacts", "DecryptForArtifacts", "GenerateDataKeyForArtifacts"},
     "service": {"DescribeAlarms", "ReadApis", "ChangeParts", "DeliverAccessLogs"},
     "page": {"ChangePageSettings", "MakeDistributions", "ReadPageSettings"},
