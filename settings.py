@@ -360,6 +360,7 @@ def load() -> StackSettings:
         backup_lock=config.require_bool("backupLock"),
         backup_days=config.require_int("backupDays"),
     )
+    check_built(stack)
     check_authorities(stack)
     return stack
 
@@ -374,6 +375,21 @@ def check_accounts(allowed: object, account: str) -> None:
         raise SettingsError(
             f"aws:allowedAccountIds is {allowed!r}: make it the stack's one account, [{account!r}], so that nobody "
             "deploys with another account's credentials"
+        )
+
+
+def check_built(stack: StackSettings) -> None:
+    """Check that the artifact is there, whose digest is the release's name.
+
+    Raises:
+        SettingsError: code or layer is not built.
+    """
+    for path in (stack.code, stack.layer):
+        _check(
+            path.is_file(),
+            "artifacts",
+            str(path),
+            f"it is not built; ops artifact build --stack {stack.stack} makes it",
         )
 
 

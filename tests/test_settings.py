@@ -278,6 +278,15 @@ def test_an_authority_that_is_not_the_layers_is_not_looked_for(tmp_path: Path) -
     check_authorities(replace(DEV, artifacts=tmp_path / "nothing", database_ca="/somewhere/ca.pem"))
 
 
+@pytest.mark.parametrize("missing", ["code.zip", "layer-python3.13-arm64.zip"])
+def test_what_is_not_built_is_refused_by_its_name(
+    load: Callable[..., StackSettings], tmp_path: Path, missing: str
+) -> None:
+    (tmp_path / missing).unlink()
+    with pytest.raises(SettingsError, match=rf"{missing}'.* not built; ops artifact build --stack dev makes it"):
+        load("dev")
+
+
 def test_artifacts_are_those_of_the_runtime() -> None:
     assert DEV.layer == Path(".build/layer-python3.13-arm64.zip")
     assert DEV.code == Path(".build/code.zip")
@@ -287,6 +296,7 @@ def test_artifacts_are_those_of_the_runtime() -> None:
 def load(tmp_path: Path) -> Iterator[Callable[..., StackSettings]]:
     """Read the settings of a stack as the engine hands them over."""
     write_layer(tmp_path / "layer-python3.13-arm64.zip", "Amazon RDS eu-central-1 Root CA RSA2048 G1")
+    (tmp_path / "code.zip").touch()
 
     def read(stack: str, **changes: Any) -> StackSettings:
         pulumi.runtime.configure(pulumi.runtime.Settings(project=PROJECT, stack=stack))

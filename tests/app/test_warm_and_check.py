@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app import api, logs, products
-from components.release_driver import Traffic, UnhealthyError
+from components.release_driver import Traffic
 from tests.support.http import event
 from tests.support.metrics import metrics_in
 
@@ -190,14 +190,15 @@ def test_the_release_driver_understands_the_answers(stack: Stack, monkeypatch: p
         group="live",
         warm=1,
         say=said.append,
+        tick=said.append,
     )
     monkeypatch.setattr(Traffic, "_invoke", lambda _self, _version, given: ask(given))
-    traffic._warm("7")
-    traffic._check("7")
+    assert traffic._ill("7") is None
     assert said[-1] == "version 7 passes its check (0.0 ms)"
 
     unplug(stack)
     stack.application.database.close()
-    traffic._warm("7")
-    with pytest.raises(UnhealthyError, match=r"its own check fails: .*unavailable"):
-        traffic._check("7")
+    ill = traffic._ill("7")
+    assert ill is not None
+    assert ill.startswith("its own check fails: ")
+    assert "unavailable" in ill

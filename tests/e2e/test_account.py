@@ -28,10 +28,10 @@ ACCOUNT = "111122223333"
 LEDGER = f"product-api-ledger-{ACCOUNT}-eu-central-1"
 # Which input may be unknown, and of which type the resource is that it waits for.
 REFERENCES = {
-    "kmsKeyId": "Key",
-    "policyArn": "Policy",
-    "rules.applyServerSideEncryptionByDefault.kmsMasterKeyId": "Key",
-    "targetKeyId": "Key",
+    "kmsKeyId": "kms/key:Key",
+    "policyArn": "iam/policy:Policy",
+    "rules.applyServerSideEncryptionByDefault.kmsMasterKeyId": "kms/key:Key",
+    "targetKeyId": "kms/key:Key",
 }
 
 

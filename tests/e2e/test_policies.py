@@ -87,6 +87,7 @@ def test_a_real_update_is_blocked(own: Checkout, broken: str) -> None:
 def test_a_plain_up_without_a_flag_is_blocked(own: Checkout, broken: str) -> None:
     """Only the environment names the pack, as `.envrc` and CI do; without a preview the rule alone stops it."""
     own.ops("pulumi", "--", "stack", "ls")  # starts the sandbox and makes the stack
+    own.ops("bootstrap", "local")  # makes the role that deploys it
     BREAKS[broken](own)
     own.ops("artifact", "build")
     env = _environment(own)

@@ -51,6 +51,12 @@ REFERENCES: dict[str, tuple[str, ...]] = {
         "backup/plan:Plan rules.targetVaultName",
         "backup/vaultLockConfiguration:VaultLockConfiguration backupVaultName",
     ),
+    "cloudfront/originAccessControl:OriginAccessControl": (
+        "cloudfront/distribution:Distribution origins.originAccessControlId",
+    ),
+    "cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": (
+        "cloudfront/distribution:Distribution defaultCacheBehavior.responseHeadersPolicyId",
+    ),
     "cloudwatch/logGroup:LogGroup": (
         "apigatewayv2/stage:Stage accessLogSettings.destinationArn",
         "ec2/flowLog:FlowLog logDestination",
@@ -168,7 +174,7 @@ JUDGED: dict[str, tuple[str, ...]] = {
     ),
     "backup/plan:Plan": ("rules.schedule", "rules.targetVaultName", "rules.lifecycle.deleteAfter"),
     "backup/selection:Selection": ("resources",),
-    "backup/vault:Vault": ("name", "forceDestroy"),
+    "backup/vault:Vault": ("forceDestroy",),
     "backup/vaultLockConfiguration:VaultLockConfiguration": ("minRetentionDays", "changeableForDays"),
     "budgets/budget:Budget": ("limitAmount",),
     "cloudwatch/compositeAlarm:CompositeAlarm": ("alarmRule",),
