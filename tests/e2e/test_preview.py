@@ -51,6 +51,12 @@ REFERENCES: dict[str, tuple[str, ...]] = {
         "backup/plan:Plan rules.targetVaultName",
         "backup/vaultLockConfiguration:VaultLockConfiguration backupVaultName",
     ),
+    "cloudfront/originAccessControl:OriginAccessControl": (
+        "cloudfront/distribution:Distribution origins.originAccessControlId",
+    ),
+    "cloudfront/responseHeadersPolicy:ResponseHeadersPolicy": (
+        "cloudfront/distribution:Distribution defaultCacheBehavior.responseHeadersPolicyId",
+    ),
     "cloudwatch/logGroup:LogGroup": (
         "apigatewayv2/stage:Stage accessLogSettings.destinationArn",
         "ec2/flowLog:FlowLog logDestination",
@@ -166,9 +172,9 @@ JUDGED: dict[str, tuple[str, ...]] = {
         "defaultRouteSettings.throttlingBurstLimit",
         "defaultRouteSettings.throttlingRateLimit",
     ),
-    "backup/plan:Plan": ("rules.schedule", "rules.targetVaultName", "rules.lifecycle.deleteAfter"),
+    "backup/plan:Plan": ("rules.schedule", "rules.lifecycle.deleteAfter"),
     "backup/selection:Selection": ("resources",),
-    "backup/vault:Vault": ("name", "forceDestroy"),
+    "backup/vault:Vault": ("forceDestroy",),
     "backup/vaultLockConfiguration:VaultLockConfiguration": ("minRetentionDays", "changeableForDays"),
     "budgets/budget:Budget": ("limitAmount",),
     "cloudwatch/compositeAlarm:CompositeAlarm": ("alarmRule",),
@@ -372,13 +378,14 @@ def _documents(planned: list[dict[str, Any]]) -> Iterator[tuple[str, Mapping[str
 
 
 def test_every_policy_document_can_be_read(planned: list[dict[str, Any]]) -> None:
-    """Those of roles, keys, endpoints and topics, and who may be a role."""
+    """Those of roles, keys, endpoints, topics and buckets, and who may be a role."""
     documents = list(_documents(planned))
     assert {
         "ec2/vpcEndpoint:VpcEndpoint policy",
         "iam/role:Role assumeRolePolicy",
         "iam/rolePolicy:RolePolicy policy",
         "kms/key:Key policy",
+        "s3/bucketPolicy:BucketPolicy policy",
         "sns/topicPolicy:TopicPolicy policy",
     } == {where for where, _ in documents}
     assert [] == [where for where, document in documents if not document["Statement"]]
