@@ -172,7 +172,7 @@ JUDGED: dict[str, tuple[str, ...]] = {
         "defaultRouteSettings.throttlingBurstLimit",
         "defaultRouteSettings.throttlingRateLimit",
     ),
-    "backup/plan:Plan": ("rules.schedule", "rules.targetVaultName", "rules.lifecycle.deleteAfter"),
+    "backup/plan:Plan": ("rules.schedule", "rules.lifecycle.deleteAfter"),
     "backup/selection:Selection": ("resources",),
     "backup/vault:Vault": ("forceDestroy",),
     "backup/vaultLockConfiguration:VaultLockConfiguration": ("minRetentionDays", "changeableForDays"),
@@ -378,13 +378,14 @@ def _documents(planned: list[dict[str, Any]]) -> Iterator[tuple[str, Mapping[str
 
 
 def test_every_policy_document_can_be_read(planned: list[dict[str, Any]]) -> None:
-    """Those of roles, keys, endpoints and topics, and who may be a role."""
+    """Those of roles, keys, endpoints, topics and buckets, and who may be a role."""
     documents = list(_documents(planned))
     assert {
         "ec2/vpcEndpoint:VpcEndpoint policy",
         "iam/role:Role assumeRolePolicy",
         "iam/rolePolicy:RolePolicy policy",
         "kms/key:Key policy",
+        "s3/bucketPolicy:BucketPolicy policy",
         "sns/topicPolicy:TopicPolicy policy",
     } == {where for where, _ in documents}
     assert [] == [where for where, document in documents if not document["Statement"]]

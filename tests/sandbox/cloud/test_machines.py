@@ -194,7 +194,7 @@ def test_who_launches_must_be_allowed_what_the_template_gives_away(cloud: Cloud,
     image = f"arn:aws:ec2:{REGION}::image/*"
     launch = {"Action": "ec2:RunInstances", "NotResource": image}
     amazons = {"StringEquals": {"ec2:Owner": "amazon"}}
-    needed = {
+    needed: dict[str, Any] = {
         "ec2:RunInstances": {"Action": "ec2:RunInstances", "Resource": image, "Condition": amazons},
         "iam:PassRole": {"Action": "iam:PassRole", "Resource": machine},
         "ssm:GetParameters": {"Action": "ssm:GetParameters", "Resource": f"arn:aws:ssm:{REGION}::parameter{PARAMETER}"},
