@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.locked
 LOCK   := requirements/dev.txt
+# Two at a time, a file each: the suite waits for engines and databases most of the time.
+PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help up down test test-all check lint types setup engine lock docs bench clean
@@ -19,10 +21,10 @@ down: $(STAMP) ## Take it away again, with every process it started
 	@$(BIN)/ops down $(or $(STACK),local)
 
 test: engine ## Run the tests (under 15 minutes)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-all: engine ## The same, with the rehearsals of further stacks
-	@$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow" $(ARGS)
 
 check: lint types ## Lint, format, types, import rules
 

@@ -31,7 +31,9 @@ class Worker(pulumi.ComponentResource):
         own = pulumi.ResourceOptions(parent=self)
         trust = {{"Effect": "Allow", "Principal": {{"Service": "lambda.amazonaws.com"}}, "Action": "sts:AssumeRole"}}
         role = iam.Role(
-            name, name="review-worker", description={description!r}, opts=own,
+            name, name=f"product-api-{{pulumi.get_stack()}}-worker", description={description!r}, opts=own,
+            # Without it the role that deploys may make none.
+            permissions_boundary="arn:aws:iam::111122223333:policy/product-api-function-boundary",
             assume_role_policy=json.dumps({{"Version": "2012-10-17", "Statement": [trust]}}),
         )
         grant = {{"Effect": "Allow", "Action": {action!r}, "Resource": "arn:aws:sqs:eu-central-1:111122223333:jobs"}}
@@ -94,10 +96,10 @@ class TestFresh:
     def test_what_has_no_id_yet_is_named_all_the_same(self, fresh: Checkout) -> None:
         declare(fresh)
         (change,) = document(fresh, "dev")["permissions"]
-        assert change["holder"]["name"] == "review-worker"
+        assert change["holder"]["name"] == "product-api-dev-worker"
         assert [said["text"] for said in change["gained"]] == [
-            "role review-worker may call sqs:SendMessage on sqs jobs",
-            "the service lambda.amazonaws.com may act as role review-worker",
+            "role product-api-dev-worker may call sqs:SendMessage on sqs jobs",
+            "the service lambda.amazonaws.com may act as role product-api-dev-worker",
         ]
 
 
