@@ -20,11 +20,19 @@ KILL_SECONDS = 5.0  # of waiting for the kernel to take a killed process away
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """A process of ours. A pid alone may by now be somebody else's; with the start time it names one process."""
+    """A process of ours. A pid alone may by now be somebody else's; with the start time it names one process.
+
+    Attributes:
+        pid: Its number.
+        started: When, in clock ticks since boot.
+        port: Where it listens, if it does.
+        code: What identifies the code that it runs.
+    """
 
     pid: int
     started: int
     port: int | None = None
+    code: str = ""
 
     @property
     def alive(self) -> bool:
@@ -83,7 +91,14 @@ def read(record: Path) -> Recorded | None:
 
 
 def launch(
-    command: Sequence[str], *, record: Path, log: Path, cwd: Path, env: Mapping[str, str], port: int | None
+    command: Sequence[str],
+    *,
+    record: Path,
+    log: Path,
+    cwd: Path,
+    env: Mapping[str, str],
+    port: int | None,
+    code: str = "",
 ) -> Recorded:
     """Start a process in a session of its own, so that Ctrl-C of the command in front does not reach it."""
     with log.open("ab") as output:
@@ -96,7 +111,7 @@ def launch(
             stderr=output,
             start_new_session=True,
         )
-    recorded = Recorded(pid=process.pid, started=start_time(process.pid) or 0, port=port)
+    recorded = Recorded(pid=process.pid, started=start_time(process.pid) or 0, port=port, code=code)
     record.write_text(json.dumps(asdict(recorded)))
     return recorded
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -395,7 +396,7 @@ class Sandbox:
     def _start_zygote(self) -> None:
         run = self.directory / "run"
         process = processes.read(run / "zygote.json")
-        if process is not None and process.alive and (run / "zygote.sock").exists():
+        if process is not None and process.alive and process.code == code() and (run / "zygote.sock").exists():
             return
         processes.end(run / "zygote.json")
         (run / "zygote.sock").unlink(missing_ok=True)
@@ -407,13 +408,19 @@ class Sandbox:
             cwd=ROOT,
             env={key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ},
             port=None,
+            code=code(),
         )
         self._wait((run / "zygote.sock").exists, process, "the engine's warm process", log)
 
     def _start_cloud(self) -> Started:
         process = processes.read(self._record())
         if process is not None and process.alive and self._healthy():
-            return Started()
+            if process.code == code():
+                return Started()
+            # After a `git pull`, say: what runs is the emulator of before.
+            self.say(f"the sandbox itself has changed: the emulated account {self.account} is saved and started anew")
+            with contextlib.suppress(SandboxError):  # what could not be saved is rebuilt below
+                self.save()
         port = process.port if process is not None else None
         processes.end(self._record())
         _make(self.cloud)
@@ -450,6 +457,7 @@ class Sandbox:
             cwd=ROOT,
             env={key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ},
             port=port,
+            code=code(),
         )
         self._wait(self._healthy, process, f"the emulated account {self.account}", log)
 
@@ -501,6 +509,18 @@ class Sandbox:
                 said = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
                 raise SandboxError(f"{what} did not start: {said[0]} (see {log})")
             time.sleep(0.02)
+
+
+@functools.cache
+def code() -> str:
+    """A hash of what the sandbox's processes run: one that has other code is started anew."""
+    digest = hashlib.sha256()
+    folder = Path(__file__).parent
+    files = [path for path in folder.rglob("*") if path.suffix in {".py", ".txt"}]
+    for path in sorted([*files, ROOT / "requirements" / "dev.txt"]):
+        digest.update(f"{path.relative_to(ROOT)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def account_of(project: str, stack: str) -> str:

@@ -107,6 +107,19 @@ class TestAStandingSandbox:
         assert not after["changed"]
         assert _products(after["url"]) == before["seeded"]
 
+    def test_another_sandbox_s_code_takes_over_with_the_account_as_it_is(
+        self, up: tuple[Checkout, dict[str, Any]]
+    ) -> None:
+        """As after a `git pull`: what was started before does not serve what was written since."""
+        checkout, before = up
+        pids = {name: checkout.record(name)["pid"] for name in (f"cloud-{ACCOUNT}", "zygote")}
+        changed = checkout.root / "sandbox" / "cloud" / "clock.py"
+        changed.write_text(f"{changed.read_text()}# newer\n")
+        done = checkout.ops("up")
+        assert "unchanged: nothing was to be done" in done.stdout
+        assert all(checkout.record(name)["pid"] != pid for name, pid in pids.items())
+        assert _products(checkout.up()["url"]) == before["seeded"]
+
     def test_a_taken_port_is_another_port(self, up: tuple[Checkout, dict[str, Any]]) -> None:
         checkout, before = up
         record = checkout.record(f"cloud-{ACCOUNT}")
