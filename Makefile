@@ -9,7 +9,7 @@ LOCK   := requirements/dev.txt
 PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-all check lint types setup engine lock docs bench clean
+.PHONY: help up down test rehearsals check lint types setup engine lock docs bench clean
 
 help: ## Say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,8 @@ down: $(STAMP) ## Take it away again, with every process it started
 test: engine ## Run the tests (under 15 minutes)
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-all: engine ## The same, with the rehearsals of further stacks
-	@$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow" $(ARGS)
+rehearsals: engine ## The slow tests: further stacks, and releases under traffic
+	@$(BIN)/python -m pytest $(PARALLEL) -m slow $(ARGS)
 
 check: lint types ## Lint, format, types, import rules
 
