@@ -1,8 +1,8 @@
 """`make bench`: what a rehearsal costs, each figure beside its peer in the same run.
 
-Brings the stack `local` up in a sandbox of its own, then measures: a warm `ops up` split by step; previews of the stack
-with the policy pack, with an empty pack and without one, and the preview of an empty program; the memory of all
-processes that are left running. Prints Markdown; `benchmarks/results.md` holds the last one that was committed.
+Brings every stack up in a sandbox of its own, then measures: a warm `ops up local` split by step; previews of that
+stack with the policy pack, with an empty pack and without one, and the preview of an empty program; what each stack's
+first update and its previews cost beside the empty program's; the memory of all that is left running. Prints Markdown; `benchmarks/results.md` holds the last one that was committed.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def main() -> None:
 
 
 def _measure(work: Path, sandbox: Path, env: dict[str, str]) -> None:
-    cold = _up(env)
-    warm = _up(env)
+    cold = _up(env, "local")
+    warm = _up(env, "local")
     memory = {name: process.resident_bytes() / 2**20 for name, process in session.running(sandbox).items()}
 
     pack, program = work / "pack", work / "empty"
@@ -64,7 +64,7 @@ def _measure(work: Path, sandbox: Path, env: dict[str, str]) -> None:
         check=True,
         capture_output=True,
     )
-    engine, settings = _engine(env)
+    engine, settings = _engine(env, "local")
     stack = ["preview", "--stack", "local", "--config-file", settings]
     no_pack = {key: value for key, value in engine.items() if key != "PULUMI_OPTION_POLICY_PACK"}
     cases = {
@@ -76,10 +76,9 @@ def _measure(work: Path, sandbox: Path, env: dict[str, str]) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for run in range(RUNS + 1):  # the first warms files and imports, and does not count
         for name, (arguments, folder, environment) in cases.items():  # interleaved: a busy moment hits all alike
-            started = time.perf_counter()
-            subprocess.run(["pulumi", *arguments], cwd=folder, env=environment, check=True, capture_output=True)
+            took = _timed(["pulumi", *arguments], folder, environment)
             if run:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(took)
     median = {name: statistics.median(values) for name, values in seconds.items()}
 
     print(f"# Benchmarks\n\n{os.cpu_count()} cores, Python {sys.version.split()[0]}, {cold['resources']} resources.\n")
@@ -94,12 +93,49 @@ def _measure(work: Path, sandbox: Path, env: dict[str, str]) -> None:
     print("## Memory left running (PSS: shared pages counted once)\n\n| process | MiB |\n|---|---|")
     for name, value in memory.items():
         print(f"| {name} with what it started | {value:.0f} |")
-    print(f"| all | {sum(memory.values()):.0f} |\n\nAim: 1024 MiB.")
+    print(f"| all | {sum(memory.values()):.0f} |\n\nAim: 1024 MiB.\n")
+    _stacks(program, {"local": cold}, median["empty program"], no_pack, env)
 
 
-def _up(env: dict[str, str]) -> dict[str, Any]:
+def _stacks(
+    program: Path, up: dict[str, dict[str, Any]], empty_preview: float, engine: dict[str, str], env: dict[str, str]
+) -> None:
+    """Measure each stack's first update and its previews, beside the empty program's."""
+    started = time.perf_counter()
+    subprocess.run(
+        ["pulumi", "up", "--yes", "--skip-preview", "--stack", "bench"],
+        cwd=program,
+        env=engine,
+        check=True,
+        capture_output=True,
+    )
+    empty_update = time.perf_counter() - started
+    print(
+        "## Every stack\n\n| stack | resources | first update s | to the empty one | ms a resource | preview s "
+        f"| to the empty one |\n|---|---|---|---|---|---|---|\n| empty program | 1 | {empty_update:.1f} | 1.0 | | "
+        f"{empty_preview:.2f} | 1.0 |"
+    )
+    for stack in ("local", "dev", "staging", "prod"):
+        first = up.get(stack) or _up(env, stack)
+        theirs, settings = _engine(env, stack)
+        arguments = ["preview", "--stack", stack, "--config-file", settings]
+        preview = statistics.median(_timed(["pulumi", *arguments], ROOT, theirs) for _ in range(RUNS))
+        update = first["seconds"]["update"]
+        print(
+            f"| {stack} | {first['resources']} | {update:.1f} | {update / empty_update:.1f} | "
+            f"{1000 * update / first['resources']:.0f} | {preview:.2f} | {preview / empty_preview:.1f} |"
+        )
+
+
+def _timed(command: list[str], folder: Path, env: dict[str, str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def _up(env: dict[str, str], stack: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "ops", "up", "local", "--json"],
+        [sys.executable, "-m", "ops", "up", stack, "--json"],
         cwd=ROOT,
         env=env,
         check=True,
@@ -110,14 +146,14 @@ def _up(env: dict[str, str]) -> dict[str, Any]:
     return {**report, "resources": sum(report["resources"].values())}
 
 
-def _engine(env: dict[str, str]) -> tuple[dict[str, str], str]:
+def _engine(env: dict[str, str], stack: str) -> tuple[dict[str, str], str]:
     """The environment that `ops` gives the engine, and the settings' file."""
     code = (
-        "import json; from ops.rehearsal import Rehearsal; r = Rehearsal.of('local');"
+        "import json, sys; from ops.rehearsal import Rehearsal; r = Rehearsal.of(sys.argv[1]);"
         "print(json.dumps([r.environment(), str(r.config_file)]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, stack], cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True
     )
     environment, settings = json.loads(done.stdout)
     return environment, settings
