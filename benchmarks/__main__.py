@@ -2,7 +2,8 @@
 
 Brings every stack up in a sandbox of its own, then measures: a warm `ops up local` split by step; previews of that
 stack with the policy pack, with an empty pack and without one, and the preview of an empty program; what each stack's
-first update and its previews cost beside the empty program's; the memory of all that is left running. Prints Markdown; `benchmarks/results.md` holds the last one that was committed.
+first update and its previews cost beside the empty program's; the memory of all that is left running. Prints
+Markdown; `benchmarks/results.md` holds the last one that was committed.
 """
 
 from __future__ import annotations
