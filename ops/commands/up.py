@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -110,23 +111,27 @@ def _up(rehearsal: Rehearsal, report: dict[str, Any], seconds: dict[str, float],
         given = f"; approved by {' and '.join(each.who for each in approvals)}" if approvals else ""
         running.detail = f"{account.stack}: {account.described}{given}"
     handle = engine.stack(rehearsal)
+    refresh = started.restored or _moved(rehearsal.outputs, os.environ["AWS_ENDPOINT_URL"])
     report |= {"rebuilt": started.rebuilt, "time_scale": time_scale, "visitors": None}
     with step("preview", seconds) as running:
         seen = preview = engine.run(
-            handle.preview, running.progress, rehearsal.config_file, refresh=started.restored, note=running.note
+            handle.preview, running.progress, rehearsal.config_file, refresh=refresh, note=running.note
         )
         report["policies"] = {"packs": preview.packs, "findings": preview.findings}
         running.detail = f"{seen.changed} to change; {_verdict(seen)}"
     with step("update", seconds) as running:
-        if preview.changed or started.restored:
+        if preview.changed or refresh:
             paced = _paced(1 if rehearsal.sandbox.endpoint else time_scale)
-            with _visited(handle if preview.changed else None, report), rehearsal.sandbox.pace(time_scale):
+            with (
+                _visited(handle if preview.changed and not refresh else None, report),
+                rehearsal.sandbox.pace(time_scale),
+            ):
                 try:
                     seen = engine.run(
                         handle.up,
                         lambda line: running.progress(paced(line)),
                         rehearsal.config_file,
-                        refresh=started.restored,
+                        refresh=refresh,
                         note=lambda line: running.note(paced(line)),
                     )
                 finally:
@@ -171,6 +176,12 @@ def _paced(scale: float) -> Callable[[str], str]:
         return f"{remaining:.0f} s of {here:.0f} s left ({whole / 60:g} min at {scale:g} times)"
 
     return lambda line: line if scale == 1 else _LEFT.sub(rewrite, line)
+
+
+def _moved(outputs: dict[str, Any], endpoint: str) -> bool:
+    """Whether the emulator answers elsewhere than the stack remembers, as when another stack has started it anew."""
+    url = str(outputs.get("apiUrl", ""))
+    return url.startswith("http://127.0.0.1:") and not url.startswith(f"{endpoint}/")
 
 
 @contextlib.contextmanager
